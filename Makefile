@@ -1,0 +1,31 @@
+# `make demo` and `make test` need Python ≥ 3.11 and make, nothing else: they make the environment first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: env demo test lint gpu-check clean
+
+env: $(READY)
+
+# uv installs the whole stack in half a minute; constraints.txt holds the exact versions, without addresses.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sonosphere needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: env
+	$(BIN)/sonosphere demo $(ARGS)
+
+test: env
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,65 @@
+"""Who goes where: recordings into splits and groups, a group's clips over its shards. Pure functions of names and numbers."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+GROUP = 16  # recordings whose clips are dealt over the same shards; the unit of work and of resume
+
+
+def rank(*parts: object) -> int:
+    """A 64-bit number that depends on the parts alone, as good as random, the same on every machine."""
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), "big")
+
+
+def parse_shares(text: str) -> dict[str, float]:
+    """`train=0.8,val=0.2` → {"train": 0.8, "val": 0.2}: the share of each split among the recordings.
+
+    Raises:
+        ValueError: another form, a share outside 0 … 1, or shares that do not add up to 1.
+    """
+    shares: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        try:
+            shares[name.strip()] = float(value)
+        except ValueError:
+            raise ValueError(f"split {text!r} should look like train=0.8,val=0.2") from None
+    if any(not name for name in shares) or any(not 0 <= share <= 1 for share in shares.values()):
+        raise ValueError(f"split {text!r} needs names, and shares between 0 and 1")
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise ValueError(f"split {text!r} adds up to {sum(shares.values()):g}, not 1")
+    return shares
+
+
+def splits(given: Mapping[str, str | None], shares: Mapping[str, float]) -> dict[str, str]:
+    """The split of each recording: the source's word where it has one, the shares for the rest.
+
+    The recordings are ranked by a hash of their names and cut at the shares, so each split gets its share exactly, to one recording;
+    the first split named gets what rounding leaves over.
+    """
+    open_names = sorted((name for name, split in given.items() if split is None), key=lambda name: rank("split", name))
+    result = {name: split for name, split in given.items() if split is not None}
+    first, *others = shares
+    at = 0
+    for split in others:
+        count = min(round(shares[split] * len(open_names)), len(open_names) - at)
+        result |= dict.fromkeys(open_names[at : at + count], split)
+        at += count
+    return result | dict.fromkeys(open_names[at:], first)
+
+
+def groups(split_of: Mapping[str, str], size: int = GROUP) -> list[tuple[str, tuple[str, ...]]]:
+    """(split, recordings) of every group: recordings of one split, `size` at a time, in the order of their names."""
+    result = []
+    for split in sorted(set(split_of.values())):
+        names = sorted(name for name, s in split_of.items() if s == split)
+        result += [(split, tuple(names[i : i + size])) for i in range(0, len(names), size)]
+    return result
+
+
+def deal(clips: Sequence[tuple[str, int]], shards: int) -> list[list[tuple[str, int]]]:
+    """Cut the (recording, index) pairs of a group into `shards` lists of equal length, to one clip, each in mixed order."""
+    mixed = sorted(clips, key=lambda clip: (rank("deal", *clip), clip))
+    edges = [len(mixed) * i // shards for i in range(shards + 1)]
+    return [mixed[low:high] for low, high in zip(edges, edges[1:], strict=False)]

@@ -1,0 +1,44 @@
+"""What a source hands to the builder: recordings, each with its picture, its ears and its place in a split."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SourceError(ValueError):
+    """A recording, or a whole source, cannot be used; the message is one sentence for the user and names the file."""
+
+
+@dataclass(frozen=True)
+class Ear:
+    """Where one ear is recorded: a channel of a sound file, or of the sound track inside a video."""
+
+    path: Path
+    channel: int
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One continuous capture.
+
+    name: as the user knows it (relative to the source, without suffix). video: the equirectangular video.
+    pairs: binaural pair → (left ear, right ear). classes: a video of class ids, one per pixel, or None.
+    split: given by the source, or None to let the builder deal. mono: the two ears are the same track, by the user's leave.
+    """
+
+    name: str
+    video: Path
+    pairs: dict[str, tuple[Ear, Ear]] = field(default_factory=dict)
+    classes: Path | None = None
+    split: str | None = None
+    mono: bool = False
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A recording that the source will not hand out, and why, in one sentence."""
+
+    name: str
+    reason: str
+
+
+Found = Recording | Refused
