@@ -1,0 +1,119 @@
+"""`sonosphere shards …`: recordings into shards. Nothing heavy is imported before a command runs."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Make shards from recordings, and look into them.")
+
+JsonOption = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON; - for standard output.")]
+
+
+def size(text: str) -> tuple[int, int]:
+    """`256x512` → (256, 512): height, then width.
+
+    Raises:
+        ValueError: another form.
+    """
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match:
+        raise ValueError(f"size {text!r} should be HEIGHTxWIDTH, such as 256x512")
+    return int(match[1]), int(match[2])
+
+
+def write_json(result: dict[str, Any], target: str | None) -> None:
+    """Write a result where `--json` says; nothing for None."""
+    if target is None:
+        return
+    text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+    if target == "-":
+        print(text, end="")
+    else:
+        Path(target).write_text(text)
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Any]:
+    """A rich progress bar on standard error, with counts and the time left; yields `update(done, note, total)`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=total, note="")
+        yield lambda done, note="", total=total: bar.update(task, completed=done, total=total, note=note)
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder for the recordings; new, empty, or an earlier run's.")],
+    recordings: Annotated[int, typer.Option(help="How many scenes.")] = 8,
+    seconds: Annotated[float, typer.Option(help="Length of each.")] = 16.0,
+    seed: Annotated[int, typer.Option(help="Another seed, other scenes.")] = 0,
+    picture: Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of the video.")] = "128x256",
+    fps: Annotated[int, typer.Option(help="Frames per second of the video.")] = 8,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+) -> None:
+    """Write synthetic 360° scenes with eight-ear sound and known truth, as raw recordings for `build`."""
+    from dataio.ingest.scenes import write_recordings
+
+    with progress_bar("scenes", recordings) as update:
+        done = [0]
+
+        def on_done(name: str) -> None:
+            done[0] += 1
+            update(done[0], name)
+
+        write_recordings(
+            out, recordings=recordings, seconds=seconds, seed=seed, size=size(picture), fps=fps, workers=workers, on_done=on_done
+        )
+    print(f"{recordings} recordings of {seconds:g} s in {out}; next: sonosphere shards build {out} SHARDS")
+
+
+@app.command()
+def build(
+    source: Annotated[Path, typer.Argument(help="Folder of raw recordings.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the shards: new, empty, or an unfinished build of the same.")],
+    layout: Annotated[str, typer.Option(help="auto, folder (video + sound paired by name) or synthetic.")] = "auto",
+    picture: Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of the stored frames.")] = "256x512",
+    fps: Annotated[float, typer.Option(help="Frames stored per second.")] = 4.0,
+    clip_seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 2.0,
+    rate: Annotated[int, typer.Option(help="Sample rate of the stored sound, Hz.")] = 96_000,
+    quality: Annotated[int, typer.Option(help="JPEG quality of the frames.")] = 90,
+    split: Annotated[str, typer.Option(help="Shares of the recordings; a recording is never divided.")] = "train=0.8,val=0.2",
+    shard_bytes: Annotated[int, typer.Option(help="Size of a shard to aim at.")] = 256 * 2**20,
+    allow_mono: Annotated[bool, typer.Option("--allow-mono", help="Copy a mono track to both ears instead of refusing it.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes that encode.")] = 1,
+    json_file: JsonOption = None,
+) -> None:
+    """Turn recordings into shards. Stopped half-way, the same command goes on where it was."""
+    from dataio.ingest.build import BuildOptions, Progress
+    from dataio.ingest.build import build as run
+    from dataio.ingest.encode import EncodeOptions
+    from dataio.ingest.executors import local
+
+    encode = EncodeOptions(seconds=clip_seconds, fps=fps, size=size(picture), rate=rate, quality=quality)
+    options = BuildOptions(encode=encode, layout=layout, split=split, shard_bytes=shard_bytes, allow_mono=allow_mono)
+    clips = [0]
+    with progress_bar("recordings", 1) as update:
+
+        def on_progress(p: Progress) -> None:
+            clips[0] += p.clips
+            update(p.done, f"{clips[0]} clips" + (f"; skipped {p.name}" if p.skipped else ""), p.total)
+
+        report = run(source, out, options, local(workers), on_progress)
+    for name, reason in report["skipped"].items():
+        print(f"skipped {name}: {reason}", file=sys.stderr)
+    splits = ", ".join(f"{count} {name}" for name, count in report["splits"].items())
+    tail = sum(report["tail_seconds"].values())
+    print(
+        f"{report['clips']} clips ({splits}) of {report['recordings']} recordings in {report['shards']} shards, "
+        f"{report['bytes'] / 2**20:.1f} MiB; {len(report['skipped'])} skipped; {tail:.2f} s at the ends dropped"
+    )
+    write_json(report, json_file)
