@@ -1,0 +1,113 @@
+"""Each stage of the loader alone, the ceiling that they set, and the loader's share of it: all in one run, interleaved.
+
+The ceiling is 1 / (decode + spectrogram) of a clip, each by the fastest contender on the same cores; `ceiling_with_rotation` adds the
+turn, which is work that no implementation can leave out either.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import contenders
+from benchmarks.machine import machine
+from dataio.stream.choices import choose
+from dataio.stream.loader import ClipLoader
+from dataio.stream.reader import ClipReader
+from dataio.stream.spec import ClipSpec
+from dataio.stream.store import LocalStore
+
+_SLICE = 0.5  # seconds that one contender runs in one round
+
+
+def stages(shards: Path, spec: ClipSpec, *, batch_size: int, threads: int, rounds: int, device: str = "cpu", say: Callable[[str], None]) -> dict:
+    """Measure on a shard set.
+
+    Args:
+        rounds: every contender runs once a round, in turn, so that a change of the machine's speed meets all; medians are reported.
+        say: told what is being measured.
+
+    Returns:
+        JSON: `stages` → contender → clips/s (median, min, max), `ceiling`, `loader`, `share`, and what made the ceiling.
+
+    Raises:
+        ValueError: the set has fewer clips than a batch. SpecError: it lacks what the spec asks for.
+    """
+    torch.set_num_threads(1)  # every contender gets its cores from `threads`
+    with LocalStore(shards) as store, ExitStack() as stack:
+        media = store.manifest.media
+        if store.manifest.clips < batch_size:
+            raise ValueError(f"{shards} holds {store.manifest.clips} clips, fewer than batch_size={batch_size}")
+        reader = ClipReader(store, spec)
+        ids = np.arange(batch_size)
+        chosen = choose(spec, round(media.clip_seconds * media.rate), 0, 0, ids)
+        rows = list(zip(ids.tolist(), chosen.start.tolist(), chosen.turn.tolist(), chosen.mirror.astype(bool).tolist(), strict=True))
+        raws = [reader.read(*row) for row in rows]
+        found: dict[str, contenders.Contenders] = {"read": {"pread + CRC-32C, one thread": lambda: [reader.read(*row) for row in rows]}}
+        if spec.frames:
+            found["decode"] = stack.enter_context(contenders.decode_cpu(raws, media.size, threads))
+            found["rotate"] = stack.enter_context(contenders.rotate_cpu(raws, media.size, spec, threads))
+        if spec.pairs:
+            found["spectrogram"] = stack.enter_context(contenders.spectrogram_cpu(raws, spec, threads))
+        loader = stack.enter_context(ClipLoader(shards, spec, batch_size=batch_size, threads=threads, device=device))
+        found["loader"] = {f"ClipLoader on {loader.device}": _Endless(loader)}
+        rates = _measure(found, batch_size, rounds, say)
+        report = loader.report()
+    best = {stage: max(results, key=lambda name: results[name]["median"]) for stage, results in rates.items()}
+    seconds = {stage: 1 / rates[stage][name]["median"] for stage, name in best.items()}
+    ceiling = 1 / sum(seconds[stage] for stage in ("decode", "spectrogram") if stage in seconds)
+    with_rotation = 1 / sum(seconds[stage] for stage in ("decode", "spectrogram", "rotate") if stage in seconds)
+    rate = rates["loader"][best["loader"]]["median"]
+    return {
+        "bench": "stages",
+        "machine": machine(),
+        "spec": {k: v for k, v in vars(spec).items()},
+        "batch_size": batch_size,
+        "threads": threads,
+        "rounds": rounds,
+        "unit": "clips/s",
+        "stages": rates,
+        "fastest": best,
+        "ceiling": ceiling,
+        "ceiling_with_rotation": with_rotation,
+        "loader": rate,
+        "share": rate / ceiling,
+        "share_with_rotation": rate / with_rotation,
+        "loader_report": report,
+    }
+
+
+class _Endless:
+    """One batch a call, epoch after epoch."""
+
+    def __init__(self, loader: ClipLoader) -> None:
+        self._loader, self._batches = loader, iter(())
+
+    def __call__(self) -> None:
+        if next(self._batches, None) is None:
+            self._batches = iter(self._loader)
+            next(self._batches)
+
+
+def _measure(found: dict[str, contenders.Contenders], clips: int, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
+    rates: dict[str, dict[str, list[float]]] = {stage: {name: [] for name in group} for stage, group in found.items()}
+    for i in range(rounds + 1):  # the first round warms up: compilers, caches, memory
+        for stage, group in found.items():
+            for name, run in group.items():
+                say(f"{'warm-up' if not i else f'round {i} of {rounds}'}: {stage}, {name}")
+                run()
+                count, start = 0, time.perf_counter()
+                while (elapsed := time.perf_counter() - start) < _SLICE or count < 2:
+                    run()
+                    count += 1
+                if i:
+                    rates[stage][name].append(clips * count / elapsed)
+    return {
+        stage: {name: {"median": statistics.median(r), "min": min(r), "max": max(r)} for name, r in group.items()}
+        for stage, group in rates.items()
+    }

@@ -1,0 +1,24 @@
+"""What every test needs: GPU tests skip themselves, and no test may leave a thread behind."""
+
+import threading
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left():
+    """Our threads carry our name; one that outlives its test is a leak."""
+    yield
+    left = [thread.name for thread in threading.enumerate() if thread.name.startswith("sonosphere")]
+    assert not left, f"threads left behind: {left}"

@@ -1,0 +1,123 @@
+"""Turning, mirroring and resizing against NumPy, torch and Pillow; the CUDA kernel in numba's simulator against the CPU."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataio.stream import rotate
+
+MEAN, STD = np.array(rotate.MEAN), np.array(rotate.STD)
+
+
+def run(frames: np.ndarray, shift: int, mirror: bool, size: tuple[int, int]) -> np.ndarray:
+    out = np.full((3, len(frames), *size), np.nan, np.float32)
+    rotate.rotate(frames, shift, mirror, rotate.plan(frames.shape[1:3], size), out)
+    return out
+
+
+def levels(out: np.ndarray) -> np.ndarray:
+    """Undo normalisation and layout: (F, H, W, 3) in grey levels."""
+    return (out.transpose(1, 2, 3, 0) * STD + MEAN) * 255
+
+
+def pictures(seed: int, frames: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 99), frames=st.integers(1, 3), height=st.integers(1, 9), width=st.integers(1, 70), shift=st.integers(-80, 80), mirror=st.booleans()
+)
+def test_turn_is_roll(seed, frames, height, width, shift, mirror):
+    stored = pictures(seed, frames, height, width)
+    expected = np.roll(stored, -shift, axis=2)
+    if mirror:
+        expected = expected[:, :, ::-1]
+    assert np.abs(levels(run(stored, shift, mirror, (height, width))) - expected).max() < 1e-3
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 99), size=st.tuples(st.integers(2, 20), st.integers(2, 30)), shift=st.integers(0, 29), mirror=st.booleans())
+def test_resizing_and_turning_commute(seed, size, shift, mirror):
+    stored = pictures(seed, 2, 12, 24)
+    turned = run(stored, shift, mirror, size)
+    expected = np.roll(run(stored, 0, False, size), -shift, axis=3)
+    assert np.allclose(turned, expected[..., ::-1] if mirror else expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(16, 32), (7, 24), (64, 96), (40, 20)])
+def test_resize_is_torch_antialiased_away_from_the_seam(size):
+    stored = pictures(3, 1, 32, 64)
+    image = torch.from_numpy(stored).permute(0, 3, 1, 2).double()
+    reference = torch.nn.functional.interpolate(image, size, mode="bilinear", antialias=True).permute(0, 2, 3, 1).numpy()
+    rim = -(-size[1] // 8)  # torch ends at the edges, where ours goes round
+    assert np.abs(levels(run(stored, 0, False, size)) - reference)[:, :, rim:-rim].max() < 0.02
+
+
+def test_resize_has_no_seam():
+    """A picture turned before it is resized is the resized picture turned: the edge of the file is nowhere to be seen."""
+    stored = pictures(4, 1, 16, 64)
+    whole = run(stored, 0, False, (8, 32))
+    assert np.allclose(run(np.roll(stored, -32, 2), 0, False, (8, 32)), np.roll(whole, -16, 3), atol=1e-5)
+
+
+def test_wrong_shapes_are_named():
+    frames, plan = pictures(0, 1, 8, 16), rotate.plan((8, 16), (8, 16))
+    with pytest.raises(ValueError, match=r"out is float32 .* expected float32 \(3, 1, 8, 16\)"):
+        rotate.rotate(frames, 0, False, plan, np.empty((1, 3, 8, 16), np.float32))
+    with pytest.raises(ValueError, match=r"frames are .*expected uint8 \(1, 8, 16, 3\)"):
+        rotate.rotate(frames[:, :4], 0, False, plan, np.empty((3, 1, 8, 16), np.float32))
+
+
+SIMULATED = """
+import numpy as np
+from numba import cuda
+from dataio.stream import rotate, rotate_cuda
+rng = np.random.default_rng(0)
+for stored, size in [((6, 12), (6, 12)), ((6, 12), (3, 8)), ((4, 8), (5, 260))]:
+    frames = rng.integers(0, 256, (3, 2, *stored, 3), np.uint8)
+    shift, mirror = np.array([0, 1, size[1] - 1]), np.array([0, 1, 1])
+    plan = rotate.plan(stored, size)
+    expected = np.empty((3, 3, 2, *size), np.float32)
+    for i in range(3):
+        rotate.rotate(frames[i], int(shift[i]), bool(mirror[i]), plan, expected[i])
+    out = cuda.to_device(np.full_like(expected, np.nan))
+    rotate_cuda.rotate(cuda.to_device(frames), cuda.to_device(shift), cuda.to_device(mirror), rotate_cuda.Tables(plan), out)
+    assert np.abs(out.copy_to_host() - expected).max() < 1e-5, (stored, size)
+print("agreed")
+"""
+
+
+def test_cuda_kernel_in_the_simulator():
+    """In a process of its own, because numba takes the simulator or the driver once, at import."""
+    import os
+
+    done = subprocess.run([sys.executable, "-c", SIMULATED], env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True)
+    assert done.stdout.strip() == "agreed", done.stderr
+
+
+@pytest.mark.gpu
+def test_cuda_kernel_on_the_device():
+    from dataio.stream import rotate_cuda
+
+    frames = pictures(0, 8, 64, 128)[None]
+    plan = rotate.plan((64, 128), (48, 96))
+    expected = run(frames[0], 24, True, (48, 96))
+    out = torch.empty((1, *expected.shape), device="cuda")
+    where = {"device": "cuda"}
+    rotate_cuda.rotate(torch.tensor(frames, **where), torch.tensor([24], **where), torch.tensor([1], **where), rotate_cuda.Tables(plan), out)
+    assert np.abs(out.cpu().numpy()[0] - expected).max() < 1e-4
+
+
+def test_launch_limits():
+    pytest.importorskip("numba.cuda")
+    from dataio.stream.rotate_cuda import geometry
+
+    assert geometry(2, 8, (256, 512)) == ((2, 2048, 2), 256)
+    with pytest.raises(ValueError, match="do not fit one launch"):
+        geometry(2, 64, (1024, 2048))
