@@ -22,3 +22,11 @@ def no_thread_left():
     yield
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("sonosphere")]
     assert not left, f"threads left behind: {left}"
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory):
+    """Folder of a small shard set: 6 synthetic recordings, 24 clips, 4 frames of 32x64, four pairs, splits train and val."""
+    from tests.shards import make_shards
+
+    return make_shards(tmp_path_factory.mktemp("set"))

@@ -1,0 +1,51 @@
+"""The random choices of a clip, and what turning and mirroring do to yaw and ears."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataio.format.clip import PAIRS
+from dataio.stream.choices import choose, heard
+from dataio.stream.spec import ClipSpec
+
+FULL = ClipSpec(size=(32, 64), pairs=PAIRS, yaw_classes=4, augment=("turn", "mirror"))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=20), st.integers(0, 9), st.integers(0, 9))
+def test_a_clip_is_drawn_the_same_in_any_batch(clips, seed, epoch):
+    together = choose(FULL, 192_000, seed, epoch, np.array(clips))
+    for i, clip in enumerate(clips):
+        alone = choose(FULL, 192_000, seed, epoch, np.array([clip]))
+        assert all(getattr(alone, name)[0] == getattr(together, name)[i] for name in ("yaw", "start", "turn", "mirror", "shift"))
+
+
+def test_choices_are_uniform_and_independent():
+    drawn = choose(FULL, 192_000, 0, 0, np.arange(40_000))
+    joint = np.bincount(drawn.yaw * 8 + drawn.turn * 2 + drawn.mirror, minlength=32)
+    assert ((joint - 1250) ** 2 / 1250).sum() < 61.1  # χ² of 31 degrees of freedom, p = 0.001
+    assert drawn.start.min() >= 0 and drawn.start.max() <= 96_000
+    assert abs(drawn.start.mean() - 48_000) < 500
+
+
+def test_a_window_as_long_as_the_clip_starts_at_its_beginning():
+    assert not choose(ClipSpec(sound_seconds=2.0), 192_000, 0, 0, np.arange(50)).start.any()
+
+
+def test_shift_is_yaw_plus_turn():
+    drawn = choose(FULL, 192_000, 3, 1, np.arange(1000))
+    world_yaw = np.where(drawn.mirror == 1, (-drawn.yaw) % 4, drawn.yaw)
+    assert np.array_equal(drawn.shift, (world_yaw * 16 + drawn.turn * 16) % 64)
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_turned_right_the_right_pair_is_the_new_front(turn):
+    assert [pair for pair, _ in heard(PAIRS, turn, False)] == [PAIRS[(i + turn) % 4] for i in range(4)]
+    assert heard(("front",), turn, False) == [(PAIRS[turn], False)]
+
+
+def test_mirrored_the_sides_change():
+    assert heard(PAIRS, 0, True) == [("front", True), ("left", True), ("back", True), ("right", True)]
+    # turned right first, the new right pair is the old back one; mirrored, it is heard on the left
+    assert heard(PAIRS, 1, True) == [("right", True), ("front", True), ("left", True), ("back", True)]

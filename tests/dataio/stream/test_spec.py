@@ -1,0 +1,65 @@
+"""What cannot be asked for is refused in one sentence that names the field, the value and what is allowed."""
+
+import pytest
+
+from dataio import ClipLoader, ClipSpec
+from dataio.stream.spec import SpecError
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"frames": -1}, r"frames=-1: must be 0"),
+        ({"size": (0, 4)}, r"size=\(0, 4\)"),
+        ({"pairs": ("front", "up")}, r"pairs=.*may hold front, right, back, left"),
+        ({"pairs": ("front", "front")}, r"names a pair twice"),
+        ({"frames": 0, "pairs": ()}, r"nothing is left to load"),
+        ({"sound": "mel"}, r"sound='mel': must be one of log, magnitude, complex, ipd"),
+        ({"sound_seconds": 0}, r"sound_seconds=0"),
+        ({"yaw_classes": 3}, r"yaw_classes=3 does not divide the width 512 .* classes that fit this width: \[2, 4, 8, 16\]"),
+        ({"frames": 0, "yaw_classes": 4}, r"no picture to turn"),
+        ({"augment": ("spin",)}, r"augment=\('spin',\): may hold turn, mirror"),
+        ({"augment": ("mirror",), "pairs": ("left",)}, r"mirror exchanges right and left"),
+        ({"augment": ("turn",), "size": (8, 10)}, r"multiple of 4"),
+    ],
+)
+def test_wrong_fields(fields, message):
+    with pytest.raises(SpecError, match=message):
+        ClipSpec(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"frames": 5}, r"frames=5: the clips of this set hold 4"),
+        ({"sound_rate": 48_000}, r"sound_rate=48000: the sound of this set is at 96000 Hz"),
+        ({"sound_seconds": 2.5}, r"the clips of this set are 2 s long"),
+    ],
+)
+def test_what_the_set_does_not_have(shards, fields, message):
+    with pytest.raises(SpecError, match=message):
+        ClipLoader(shards, ClipSpec(**{"frames": 4, "size": (32, 64)} | fields), batch_size=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, r"batch_size=0 must be at least 1"),
+        ({"threads": 0}, r"threads=0"),
+        ({"prefetch": 0}, r"prefetch=0"),
+        ({"rank": 2, "world_size": 2}, r"rank=2 must be from 0 to world_size − 1 = 1"),
+        ({"last_batch": "keep"}, r"last_batch='keep' must be one of drop, pad, partial"),
+        ({"device": "tpu"}, r"tpu"),
+        ({"split": "test"}, r"split='test' is not in this set; it has \['train', 'val'\]"),
+    ],
+)
+def test_wrong_arguments(shards, arguments, message):
+    with pytest.raises((ValueError, RuntimeError), match=message):
+        ClipLoader(shards, ClipSpec(frames=4, size=(32, 64)), **{"batch_size": 2} | arguments)
+
+
+def test_no_set(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no finished shard set: it does not exist"):
+        ClipLoader(tmp_path / "nowhere", batch_size=1)
+    with pytest.raises(FileNotFoundError, match=r"it has no manifest\.npz"):
+        ClipLoader(tmp_path, batch_size=1)
