@@ -29,3 +29,7 @@ lint: env
 
 clean:
 	rm -rf $(VENV) build *.egg-info
+
+# Never makes an environment: it runs on what an offline GPU host brings.
+gpu-check:
+	$(PYTHON) -m benchmarks.gpu_check

@@ -6,7 +6,7 @@ turn, which is work that no implementation can leave out either.
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,12 @@ def stages(shards: Path, spec: ClipSpec, *, batch_size: int, threads: int, round
         rows = list(zip(ids.tolist(), chosen.start.tolist(), chosen.turn.tolist(), chosen.mirror.astype(bool).tolist(), strict=True))
         raws = [reader.read(*row) for row in rows]
         found: dict[str, contenders.Contenders] = {"read": {"pread + CRC-32C, one thread": lambda: [reader.read(*row) for row in rows]}}
-        if spec.frames:
-            found["decode"] = stack.enter_context(contenders.decode_cpu(raws, media.size, threads))
-            found["rotate"] = stack.enter_context(contenders.rotate_cpu(raws, media.size, spec, threads))
-        if spec.pairs:
-            found["spectrogram"] = stack.enter_context(contenders.spectrogram_cpu(raws, spec, threads))
-        loader = stack.enter_context(ClipLoader(shards, spec, batch_size=batch_size, threads=threads, device=device))
+        loader_device = _usable(device)
+        if loader_device == "cpu":
+            found |= _on_cpu(stack, raws, media.size, spec, threads)
+        else:
+            found |= _on_gpu(raws, media.size, spec, loader_device, threads)
+        loader = stack.enter_context(ClipLoader(shards, spec, batch_size=batch_size, threads=threads, device=loader_device))
         found["loader"] = {f"ClipLoader on {loader.device}": _Endless(loader)}
         rates = _measure(found, batch_size, rounds, say)
         report = loader.report()
@@ -82,11 +82,41 @@ def stages(shards: Path, spec: ClipSpec, *, batch_size: int, threads: int, round
     }
 
 
+def _usable(device: str) -> str:
+    """Raises ValueError for a GPU that is not there: a bench must not measure something else in silence."""
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"device={device!r}: no usable GPU here; use cpu")
+    return device
+
+
+def _on_cpu(stack: ExitStack, raws: list, stored: tuple[int, int], spec: ClipSpec, threads: int) -> dict[str, contenders.Contenders]:
+    found = {}
+    if spec.frames:
+        found["decode"] = stack.enter_context(contenders.decode_cpu(raws, stored, threads))
+        found["rotate"] = stack.enter_context(contenders.rotate_cpu(raws, stored, spec, threads))
+    if spec.pairs:
+        found["spectrogram"] = stack.enter_context(contenders.spectrogram_cpu(raws, spec, threads))
+    return found
+
+
+def _on_gpu(raws: list, stored: tuple[int, int], spec: ClipSpec, device: str, threads: int) -> dict[str, contenders.Contenders]:
+    from benchmarks import contenders_cuda
+
+    found = {}
+    if spec.frames:
+        found["decode"] = contenders_cuda.decode(raws, device, threads)
+        found["rotate"] = contenders_cuda.rotation(raws, stored, spec, device)
+    if spec.pairs:
+        found["spectrogram"] = contenders_cuda.spectrogram(raws, spec, device, threads)
+    return found
+
+
 class _Endless:
     """One batch a call, epoch after epoch."""
 
     def __init__(self, loader: ClipLoader) -> None:
-        self._loader, self._batches = loader, iter(())
+        self._loader = loader
+        self._batches: Iterator[object] = iter(())
 
     def __call__(self) -> None:
         if next(self._batches, None) is None:
