@@ -3,6 +3,7 @@
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
+from nvidia.dali.pipeline import Pipeline
 
 from dataio.stream import batch, graphs, rotate, stft
 from dataio.stream.buffers import BufferPool
@@ -46,15 +47,15 @@ class CpuBatcher:
             tasks += [self._pool.submit(self._sound, raw, out[i]) for i, raw in enumerate(raws)]
         if self._pipe:
             fields["frames"] = self._buffers.lend((len(raws), 3, self._spec.frames, *self._spec.size))
-            self._rotate(job, fields["frames"].numpy())
+            self._rotate(self._pipe, job, fields["frames"].numpy())
         wait(tasks)
         for task in tasks:
             task.result()
         return fields
 
-    def _rotate(self, job: batch.Job, out: np.ndarray) -> None:
+    def _rotate(self, pipe: Pipeline, job: batch.Job, out: np.ndarray) -> None:
         with self._meter.clock("decode"):
-            decoded = batch.collect(self._pipe, job)
+            decoded = batch.collect(pipe, job)
         pictures = np.asarray(decoded.as_tensor()).reshape(len(out), self._spec.frames, *self._resize.stored, 3)
 
         def turn(i: int) -> None:
@@ -62,7 +63,7 @@ class CpuBatcher:
                 rotate.rotate(pictures[i], int(job.choices.shift[i]), bool(job.choices.mirror[i]), self._resize, out[i])
 
         list(self._pool.map(turn, range(len(out))))
-        self._pipe.release_outputs()
+        pipe.release_outputs()
 
     def _sound(self, raw: RawClip, out: np.ndarray) -> None:
         with self._meter.clock("spectrogram"):

@@ -1,60 +1,117 @@
-"""Fourier transforms of 16 frames at once: DFTs of 4 and 16 points on values that may be lanes (see lanes.py) or plain float32.
+"""Real Fourier transform of 512 points, of 16 frames at once, in two passes over a scratch of 32 KiB per ear.
 
-Complex values travel as (re, im) pairs flattened into tuples; everything is inlined into the caller and stays in registers as far as
-there are any.
+Frames lie in the lanes, so nothing is ever shuffled. Neighbouring samples are packed as x[2n] + i·x[2n+1]; the complex transform
+of these 256 values is 16 × 16, two passes of radix 16; `unpack` takes two of its values apart into two of the 257 bins. One frame
+never touches another, nor one ear the other: silence stays exactly silent beside noise. Textbook: Sorensen et al., "Real-valued
+fast Fourier transform algorithms", 1987.
+
+Adds and multiplies are not fused: on Zen 4 they have ports of their own, and fused code was never faster and up to a fifth slower.
 """
 
+import cmath
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
 
-COS_8 = np.float32(np.cos(np.pi / 8))
-SIN_8 = np.float32(np.sin(np.pi / 8))
-HALF_ROOT = np.float32(np.sqrt(0.5))
+from dataio.stream.lanes import LANES, Lanes, Memory, vector_code
 
-
-@njit(forceinline=True)
-def dft4(ar: Any, ai: Any, br: Any, bi: Any, cr: Any, ci: Any, dr: Any, di: Any) -> Any:
-    """DFT of four complex values in natural order, 16 additions."""
-    sr, si, tr, ti = ar + cr, ai + ci, ar - cr, ai - ci
-    ur, ui, vr, vi = br + dr, bi + di, br - dr, bi - di
-    return sr + ur, si + ui, tr + vi, ti - vr, sr - ur, si - ui, tr - vi, ti + vr
+POINTS = 512
+VALUES = POINTS // 2  # complex values of the packed transform
+RADIX = 16
+VALUE = 2 * LANES  # floats of one complex value: real parts of 16 frames, then imaginary parts
+COLUMN = RADIX * VALUE  # floats of one column of the scratch
+SCRATCH = RADIX * COLUMN  # floats
 
 
-@njit(forceinline=True)
-def turn(wr: Any, wi: Any, xr: Any, xi: Any) -> Any:
-    """(wr + i·wi) · (xr + i·xi)."""
-    return wr * xr - wi * xi, wr * xi + wi * xr
+def _interleaved(values: Any) -> Any:
+    return np.stack([values.real, values.imag], -1).astype(np.float32).ravel()
 
 
-@njit(forceinline=True)
-def pairs(x: Any) -> Any:
-    """Four complex values apart."""
-    return (x[0], x[1]), (x[2], x[3]), (x[4], x[5]), (x[6], x[7])
+TWIDDLES = _interleaved(np.exp(-2j * np.pi * np.outer(np.arange(RADIX), np.arange(RADIX)) / VALUES))  # [j, k], between the passes
+ROOTS = _interleaved(np.exp(-2j * np.pi * np.arange(VALUES) / POINTS))  # [bin], to unpack
 
 
-@njit(forceinline=True)
-def dft16(x: Any) -> Any:
-    """DFT of 16 complex values, as 4 × 4; x and the result are tuples (re0, im0, re1, im1, …) in natural order."""
-    # four transforms over every fourth value
-    a0r, a0i, a1r, a1i, a2r, a2i, a3r, a3i = dft4(x[0], x[1], x[8], x[9], x[16], x[17], x[24], x[25])
-    b0r, b0i, b1r, b1i, b2r, b2i, b3r, b3i = dft4(x[2], x[3], x[10], x[11], x[18], x[19], x[26], x[27])
-    c0r, c0i, c1r, c1i, c2r, c2i, c3r, c3i = dft4(x[4], x[5], x[12], x[13], x[20], x[21], x[28], x[29])
-    d0r, d0i, d1r, d1i, d2r, d2i, d3r, d3i = dft4(x[6], x[7], x[14], x[15], x[22], x[23], x[30], x[31])
-    # twiddles exp(-2πi·row·column/16)
-    b1r, b1i = turn(COS_8, -SIN_8, b1r, b1i)
-    b2r, b2i = HALF_ROOT * (b2r + b2i), HALF_ROOT * (b2i - b2r)
-    b3r, b3i = turn(SIN_8, -COS_8, b3r, b3i)
-    c1r, c1i = HALF_ROOT * (c1r + c1i), HALF_ROOT * (c1i - c1r)
-    c2r, c2i = c2i, -c2r
-    c3r, c3i = HALF_ROOT * (c3i - c3r), -HALF_ROOT * (c3r + c3i)
-    d1r, d1i = turn(SIN_8, -COS_8, d1r, d1i)
-    d2r, d2i = HALF_ROOT * (d2i - d2r), -HALF_ROOT * (d2r + d2i)
-    d3r, d3i = turn(-COS_8, SIN_8, d3r, d3i)
-    # and four across: entry k + 4j of the result is entry j of transform k
-    y0, y4, y8, y12 = pairs(dft4(a0r, a0i, b0r, b0i, c0r, c0i, d0r, d0i))
-    y1, y5, y9, y13 = pairs(dft4(a1r, a1i, b1r, b1i, c1r, c1i, d1r, d1i))
-    y2, y6, y10, y14 = pairs(dft4(a2r, a2i, b2r, b2i, c2r, c2i, d2r, d2i))
-    y3, y7, y11, y15 = pairs(dft4(a3r, a3i, b3r, b3i, c3r, c3i, d3r, d3i))
-    return y0 + y1 + y2 + y3 + y4 + y5 + y6 + y7 + y8 + y9 + y10 + y11 + y12 + y13 + y14 + y15
+@dataclass(frozen=True)
+class Complex:
+    """A complex value per lane."""
+
+    re: Lanes
+    im: Lanes
+
+    def __add__(self, other: "Complex") -> "Complex":
+        return Complex(self.re + other.re, self.im + other.im)
+
+    def __sub__(self, other: "Complex") -> "Complex":
+        return Complex(self.re - other.re, self.im - other.im)
+
+    def __mul__(self, other: "Complex") -> "Complex":
+        return Complex(self.re * other.re - self.im * other.im, self.im * other.re + self.re * other.im)
+
+    def conjugate(self) -> "Complex":
+        """Mirrored at the real axis."""
+        return Complex(self.re, -self.im)
+
+    def power(self) -> Lanes:
+        """Squared magnitude."""
+        return self.re * self.re + self.im * self.im
+
+    def turned(self, sixteenths: int) -> "Complex":
+        """Times exp(-2πi · sixteenths / 16), with as few operations as the angle allows."""
+        re, im, half = self.re, self.im, 0.5**0.5
+        if sixteenths == 0:
+            return self
+        if sixteenths == 2:
+            return Complex((re + im) * half, (im - re) * half)
+        if sixteenths == 4:
+            return Complex(im, -re)
+        if sixteenths == 6:
+            return Complex((im - re) * half, (re + im) * -half)
+        root = cmath.exp(-2j * cmath.pi * sixteenths / 16)
+        return Complex(re * root.real - im * root.imag, im * root.real + re * root.imag)
+
+
+def dft4(a: Complex, b: Complex, c: Complex, d: Complex) -> list[Complex]:
+    """Discrete Fourier transform of four values."""
+    even, odd, rest, turned = a + c, b + d, a - c, (b - d).turned(4)
+    return [even + odd, rest + turned, even - odd, rest - turned]
+
+
+def dft16(x: list[Complex]) -> list[Complex]:
+    """Discrete Fourier transform of 16 values, as 4 × 4."""
+    rows = [dft4(*x[q::4]) for q in range(4)]
+    columns = [dft4(*(rows[q][k].turned(q * k) for q in range(4))) for k in range(4)]
+    return [columns[k % 4][k // 4] for k in range(RADIX)]
+
+
+def read(memory: Memory, offset: int) -> Complex:
+    """The complex value of each lane, stored as VALUE floats."""
+    return Complex(memory[offset], memory[offset + LANES])
+
+
+def write(memory: Memory, offset: int, value: Complex) -> None:
+    """Store the complex value of each lane as VALUE floats."""
+    memory[offset], memory[offset + LANES] = value.re, value.im
+
+
+def first_pass(x: list[Complex], twiddles: Memory, scratch: Memory) -> None:
+    """Transform packed values j, j + 16, …; entry k, times its twiddle, goes to column k. Twiddles and scratch start at row j."""
+    for k, value in enumerate(dft16(x)):
+        write(scratch, k * COLUMN, value * Complex(twiddles.repeated(2 * k), twiddles.repeated(2 * k + 1)) if k else value)
+
+
+@vector_code
+def second_pass(scratch: Memory, column: ir.Value) -> None:
+    """Transform one column in place: its entry k2 becomes value k1 + 16 · k2 of the packed transform."""
+    scratch = scratch.at(column)
+    for k, value in enumerate(dft16([read(scratch, j * VALUE) for j in range(RADIX)])):
+        write(scratch, k * VALUE, value)
+
+
+def unpack(value: Complex, mirror: Complex, root: Complex) -> tuple[Complex, Complex]:
+    """Bins k and 256 - k, times two, from values k and -k of the packed transform and exp(-2πi·k/512)."""
+    even = value + mirror.conjugate()
+    odd = value - mirror.conjugate()
+    turned = Complex(odd.im, -odd.re) * root
+    return even + turned, (even - turned).conjugate()

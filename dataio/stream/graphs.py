@@ -1,8 +1,9 @@
 """The DALI graphs, written once for both devices: JPEGs to pixels, PCM to spectrograms."""
 
 import numpy as np
-from nvidia.dali import fn, math, pipeline_def, types
+from nvidia.dali import fn, math, pipeline_def
 from nvidia.dali.pipeline import Pipeline
+from nvidia.dali.types import DALIDataType, DALIImageType
 
 from dataio.stream.stft import FLOOR, HOP, WINDOW
 
@@ -20,8 +21,8 @@ def _device_id(device: str) -> int | None:
 
 @pipeline_def(enable_conditionals=False)
 def _frames(device: str):
-    jpegs = fn.external_source(name="jpeg", ndim=1, dtype=types.UINT8)
-    return fn.decoders.image(jpegs, device="cpu" if device == "cpu" else "mixed", output_type=types.RGB)
+    jpegs = fn.external_source(name="jpeg", ndim=1, dtype=DALIDataType.UINT8)
+    return fn.decoders.image(jpegs, device="cpu" if device == "cpu" else "mixed", output_type=DALIImageType.RGB)
 
 
 def frames(device: str, *, batch: int, threads: int) -> Pipeline:
@@ -36,11 +37,11 @@ def frames(device: str, *, batch: int, threads: int) -> Pipeline:
 
 @pipeline_def(enable_conditionals=False)
 def _sound(device: str, kind: str):
-    pcm = fn.external_source(name="pcm", ndim=1, dtype=types.INT16)
-    gain = fn.external_source(name="gain", ndim=0, dtype=types.FLOAT)
+    pcm = fn.external_source(name="pcm", ndim=1, dtype=DALIDataType.INT16)
+    gain = fn.external_source(name="gain", ndim=0, dtype=DALIDataType.FLOAT)
     if device != "cpu":
         pcm, gain = pcm.gpu(), gain.gpu()
-    signal = fn.cast(pcm, dtype=types.FLOAT) * (gain / 32768.0)
+    signal = fn.cast(pcm, dtype=DALIDataType.FLOAT) * (gain / 32768.0)
     power = 2 if kind == "log" else 1
     spectrum = fn.spectrogram(
         signal,

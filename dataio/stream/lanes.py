@@ -1,163 +1,138 @@
-"""Lanes: 16 float32 values that travel together as one LLVM vector through numba code.
+"""Straight-line vector code for numba kernels: 16 float32 lanes per value, written in plain Python, emitted as LLVM instructions.
 
-numba hands loops to LLVM and hopes that they vectorise; a spectrogram block has too many loads and stores for LLVM to prove that
-they do not overlap, and then nothing does. Here the vector is a numba type of its own: `load` and `store` move 16 neighbours of a
-flat array, `+ - *` work lane by lane (the left side may be a float32, which is broadcast), and LLVM maps the rest to what the machine has:
+numba leaves vectorising to LLVM, which gives up where it cannot prove that loads and stores do not overlap, as in a block of an
+FFT. Here nothing is left to proof. A function decorated with `vector_code` runs once, while the kernel that calls it is compiled:
+its Python loops unroll, its Python numbers become constants, and every `+ - * /` between Lanes emits one instruction on 16 floats:
 one AVX-512 register, two of AVX2, four of SSE or NEON.
+
+numba's disk cache notices changes of the kernel's own file only, so a kernel should be keyed by its vector code too (stft.py does it).
 """
 
-import operator
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.imputils import lower_builtin
-from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic
 
 LANES = 16
 FLOATS = ir.VectorType(ir.FloatType(), LANES)
 INTS = ir.VectorType(ir.IntType(32), LANES)
 
 
-class LanesType(types.Type):
-    """The numba type of 16 float32 lanes; it lives in registers only, never in an array or in Python."""
-
-    def __init__(self) -> None:
-        super().__init__(name=f"lanes{LANES}f32")
-
-
-lanes = LanesType()
+def integers(*values: int) -> ir.Constant:
+    """An int32 vector: one value for all lanes, or the lanes that a shuffle picks."""
+    lanes = values * LANES if len(values) == 1 else values
+    return ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), list(lanes))
 
 
-@register_model(LanesType)
-class LanesModel(models.PrimitiveModel):
-    """One LLVM vector."""
+class Lanes:
+    """16 float32 values in a register of the code under construction; the other side of an operator may be a Python number."""
 
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, FLOATS)
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder = builder
+        self.value = value
 
+    def _other(self, value: "Lanes | float") -> ir.Value:
+        return value.value if isinstance(value, Lanes) else ir.Constant(FLOATS, [value] * LANES)
 
-def _splat(builder: Any, scalar: Any) -> Any:
-    one = builder.insert_element(ir.Constant(FLOATS, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(one, ir.Constant(FLOATS, ir.Undefined), ir.Constant(INTS, [0] * LANES))
+    def _call(self, name: str, *values: ir.Value) -> "Lanes":
+        signature = ir.FunctionType(FLOATS, [FLOATS] * len(values))
+        function = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.{name}.v{LANES}f32")
+        return Lanes(self.builder, self.builder.call(function, values))
 
+    def __add__(self, other: "Lanes | float") -> "Lanes":
+        return Lanes(self.builder, self.builder.fadd(self.value, self._other(other)))
 
-def _arithmetic(symbol: Callable[..., Any], instruction: str) -> None:
-    @infer_global(symbol)
-    class Signatures(ConcreteTemplate):
-        cases = [signature(lanes, lanes, lanes), signature(lanes, types.float32, lanes)]
+    def __sub__(self, other: "Lanes | float") -> "Lanes":
+        return Lanes(self.builder, self.builder.fsub(self.value, self._other(other)))
 
-    @lower_builtin(symbol, lanes, lanes)
-    def of_lanes(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return getattr(builder, instruction)(*args, flags=("contract", "nsz"))  # contract: may become a fused multiply-add
+    def __mul__(self, other: "Lanes | float") -> "Lanes":
+        return Lanes(self.builder, self.builder.fmul(self.value, self._other(other)))
 
-    @lower_builtin(symbol, types.float32, lanes)
-    def of_scalar(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return getattr(builder, instruction)(_splat(builder, args[0]), args[1], flags=("contract", "nsz"))
+    def __truediv__(self, other: "Lanes | float") -> "Lanes":
+        return Lanes(self.builder, self.builder.fdiv(self.value, self._other(other)))
 
+    def __neg__(self) -> "Lanes":
+        return Lanes(self.builder, self.builder.fneg(self.value))
 
-for _symbol, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
-    _arithmetic(_symbol, _instruction)
+    def times_plus(self, factor: "Lanes | float", term: "Lanes | float") -> "Lanes":
+        """value · factor + term, fused into one instruction where the machine has it."""
+        return self._call("fmuladd", self.value, self._other(factor), self._other(term))
 
+    def sqrt(self) -> "Lanes":
+        """Square root, correctly rounded."""
+        return self._call("sqrt", self.value)
 
-@infer_global(operator.neg)
-class _Negation(ConcreteTemplate):
-    cases = [signature(lanes, lanes)]
+    def above(self, floor: float, then: "Lanes", otherwise: "Lanes | float") -> "Lanes":
+        """`then` where the value is above the floor, else `otherwise`."""
+        mask = self.builder.fcmp_ordered(">", self.value, self._other(floor))
+        return Lanes(self.builder, self.builder.select(mask, then.value, self._other(otherwise)))
 
-
-@lower_builtin(operator.neg, lanes)
-def _negate(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-    return builder.fneg(args[0])
-
-
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, to: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [offset]), to.as_pointer())
-
-
-@intrinsic
-def load(typingctx: Any, array: Any, offset: Any) -> Any:
-    """array[offset : offset + 16] of a flat float32 array, at any alignment; unchecked."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(_pointer(context, builder, sig.args[0], args[0], args[1], FLOATS), align=4)
-
-    return lanes(array, types.intp), codegen
+    def exponent_mantissa(self) -> "tuple[Lanes, Lanes]":
+        """(e, m) with value = 2^e · m and m in [√½, √2), for positive normal values."""
+        build = self.builder
+        bits = build.bitcast(self.value, INTS)
+        exponent = build.ashr(build.sub(bits, integers(0x3F3504F3)), integers(23))  # the bits of √½; 23 bits of mantissa
+        mantissa = build.bitcast(build.sub(bits, build.shl(exponent, integers(23))), FLOATS)
+        return Lanes(build, build.sitofp(exponent, FLOATS)), Lanes(build, mantissa)
 
 
-@intrinsic
-def store(typingctx: Any, array: Any, offset: Any, value: Any) -> Any:
-    """array[offset : offset + 16] = value, for a flat float32 array, at any alignment; unchecked."""
+class Memory:
+    """A flat array seen from vector code. Offsets count elements and are not checked; any alignment of an element will do."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        builder.store(args[2], _pointer(context, builder, sig.args[0], args[0], args[1], FLOATS), align=4)
-        return context.get_dummy_value()
+    def __init__(self, builder: ir.IRBuilder, pointer: ir.Value) -> None:
+        self.builder = builder
+        self.pointer = pointer
 
-    return types.void(array, types.intp, lanes), codegen
+    def at(self, offset: ir.Value) -> "Memory":
+        """The same array, seen from an offset that is known only at run time."""
+        return Memory(self.builder, self.builder.gep(self.pointer, [offset]))
 
+    def to(self, offset: int, kind: ir.Type) -> ir.Value:
+        """A pointer to something else that starts at the offset."""
+        start = self.builder.gep(self.pointer, [ir.Constant(cgutils.intp_t, offset)])
+        return self.builder.bitcast(start, kind.as_pointer())
 
-@intrinsic
-def splat(typingctx: Any, scalar: Any) -> Any:
-    """16 times the same float32."""
+    def __getitem__(self, offset: int) -> Lanes:
+        return Lanes(self.builder, self.builder.load(self.to(offset, FLOATS), align=4))
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _splat(builder, args[0])
+    def __setitem__(self, offset: int, lanes: Lanes) -> None:
+        self.builder.store(lanes.value, self.to(offset, FLOATS), align=4)
 
-    return lanes(types.float32), codegen
+    def repeated(self, offset: int) -> Lanes:
+        """One float32 of the array in all lanes."""
+        scalar = self.builder.load(self.to(offset, ir.FloatType()))
+        nothing = ir.Constant(FLOATS, ir.Undefined)
+        one = self.builder.insert_element(nothing, scalar, ir.Constant(ir.IntType(32), 0))
+        return Lanes(self.builder, self.builder.shuffle_vector(one, nothing, integers(*[0] * LANES)))
 
-
-@intrinsic
-def square_root(typingctx: Any, value: Any) -> Any:
-    """Square root of each lane, correctly rounded."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(FLOATS, [FLOATS]), f"llvm.sqrt.v{LANES}f32"), args)
-
-    return lanes(lanes), codegen
-
-
-@intrinsic
-def maximum(typingctx: Any, a: Any, b: Any) -> Any:
-    """The larger of two, lane by lane."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *args), *args)
-
-    return lanes(lanes, lanes), codegen
+    def expect_write(self, offset: int) -> None:
+        """Ask for the cache line at the offset ahead of a store; harmless beyond the end of the array."""
+        pointer, number = self.to(offset, ir.IntType(8)), ir.IntType(32)
+        signature = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = cgutils.get_or_insert_function(self.builder.module, signature, "llvm.prefetch.p0")
+        self.builder.call(function, [pointer, number(1), number(3), number(1)])  # to write, into all caches, data
 
 
-@intrinsic
-def where_greater(typingctx: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
-    """yes where a > b, else no, lane by lane."""
+def vector_code(function: Callable[..., None]) -> Any:
+    """Make `function` callable from numba kernels: its arrays arrive as Memory, its integers as LLVM values."""
 
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[2], args[3])
+    def definition(typingctx: Any, *arguments: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            seen = (
+                Memory(builder, context.make_array(kind)(context, builder, value).data) if isinstance(kind, types.Array) else value
+                for kind, value in zip(signature.args, values, strict=True)
+            )
+            function(*seen)
+            return context.get_dummy_value()
 
-    return lanes(lanes, lanes, lanes, lanes), codegen
+        return types.void(*(kind if isinstance(kind, types.Array) else types.intp for kind in arguments)), codegen
 
-
-@intrinsic
-def exponent_mantissa(typingctx: Any, value: Any) -> Any:
-    """(e, m) with value = 2^e · m and m in [√½, √2), for positive normal numbers."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        bits = builder.bitcast(args[0], INTS)
-        shift = ir.Constant(INTS, [23] * LANES)
-        exponent = builder.ashr(builder.sub(bits, ir.Constant(INTS, [0x3F3504F3] * LANES)), shift)  # 0x3F3504F3: √½ as float32
-        mantissa = builder.bitcast(builder.sub(bits, builder.shl(exponent, shift)), FLOATS)
-        return context.make_tuple(builder, sig.return_type, [builder.sitofp(exponent, FLOATS), mantissa])
-
-    return types.UniTuple(lanes, 2)(lanes), codegen
-
-
-@intrinsic
-def load_word(typingctx: Any, array: Any, index: Any) -> Any:
-    """Both ears of sample `index` of a flat interleaved int16 array, as one int32 at two-byte alignment; unchecked."""
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.load(_pointer(context, builder, sig.args[0], args[0], builder.shl(args[1], cgutils.intp_t(1)), ir.IntType(32)), align=2)
-
-    return types.int32(array, types.intp), codegen
+    # numba matches calls against the signature, which must show the parameters of `function`
+    names = ["typingctx", *inspect.signature(function).parameters]
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
+    definition.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return intrinsic(definition)

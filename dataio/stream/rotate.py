@@ -68,51 +68,71 @@ def rotate(frames: np.ndarray, shift: int, mirror: bool, resize: Resize, out: np
         _resize_turn(frames, shift, mirror, r.rows, r.row_weights, r.columns, r.column_weights, r.gain, r.bias, out)
 
 
+# Loops run from 0 over slices whose length they take from the output: then LLVM knows that no index is negative and no pass is aliased,
+# and vectorises the walk over every third byte. Written with offsets inside the index, the same loop is six times slower.
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _level(pixels, gain, bias, line):
+    """Every third byte of `pixels`, scaled, into `line`."""
+    for x in range(line.size):
+        line[x] = pixels[3 * x] * gain + bias
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _level_back(pixels, gain, bias, line):
+    """The same, from the last pixel to the first."""
+    last = 3 * (line.size - 1)
+    for x in range(line.size):
+        line[x] = pixels[last - 3 * x] * gain + bias
+
+
 @njit(nogil=True, cache=True, fastmath=True)
 def _turn(frames, shift, mirror, gain, bias, out):
-    """Sizes are equal: every output pixel is one input pixel. Row by row, so that the row read three times stays in L1."""
-    f_count, height, width, _ = frames.shape
-    for f in range(f_count):
+    """Sizes are equal: every output pixel is one input pixel. A row stays in L1 while it is read for its three channels."""
+    count, height, width, _ = frames.shape
+    rows = frames.reshape(count, height, 3 * width)
+    keep = width - shift  # columns before the edge of the stored picture comes up
+    for f in range(count):
         for y in range(height):
-            row = frames[f, y]
+            row = rows[f, y]
             for c in range(3):
-                g, b, line = gain[c], bias[c], out[c, f, y]
+                line = out[c, f, y]
                 if mirror:
-                    for x in range(width - shift):
-                        line[width - 1 - x] = row[x + shift, c] * g + b
-                    for x in range(width - shift, width):
-                        line[width - 1 - x] = row[x + shift - width, c] * g + b
+                    _level_back(row[3 * shift + c :], gain[c], bias[c], line[shift:])
+                    _level_back(row[c:], gain[c], bias[c], line[:shift])
                 else:
-                    for x in range(width - shift):
-                        line[x] = row[x + shift, c] * g + b
-                    for x in range(width - shift, width):
-                        line[x] = row[x + shift - width, c] * g + b
+                    _level(row[3 * shift + c :], gain[c], bias[c], line[:keep])
+                    _level(row[c:], gain[c], bias[c], line[keep:])
+
+
+@njit(nogil=True, cache=True, fastmath=True)
+def _add(mixed, row, weight):
+    for x in range(mixed.size):
+        mixed[x] += weight * row[x]
 
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _resize_turn(frames, shift, mirror, rows, row_weights, columns, column_weights, gain, bias, out):
     """Separable: an output row is first mixed from its input rows, contiguous and in L1, then its columns are gathered from that."""
-    f_count, _, stored, _ = frames.shape
+    count, stored_height, stored_width, _ = frames.shape
+    pictures = frames.reshape(count, stored_height, 3 * stored_width)
     height, width = out.shape[2:]
-    mixed = np.empty((stored, 3), np.float32)
-    for f in range(f_count):
+    mixed = np.empty(3 * stored_width, np.float32)
+    for f in range(count):
         for y in range(height):
             mixed[:] = 0
             for j in range(rows.shape[1]):
-                w = row_weights[y, j]
-                if w != 0:
-                    line = frames[f, rows[y, j]]
-                    for x in range(stored):
-                        for c in range(3):
-                            mixed[x, c] += w * line[x, c]
+                if row_weights[y, j] != 0:
+                    _add(mixed, pictures[f, rows[y, j]], row_weights[y, j])
             for x in range(width):
                 source = x + shift - (width if x + shift >= width else 0)
                 r, g, b = np.float32(0), np.float32(0), np.float32(0)
                 for i in range(columns.shape[1]):
-                    w, at = column_weights[source, i], columns[source, i]
-                    r += w * mixed[at, 0]
-                    g += w * mixed[at, 1]
-                    b += w * mixed[at, 2]
+                    weight, at = column_weights[source, i], 3 * columns[source, i]
+                    r += weight * mixed[at]
+                    g += weight * mixed[at + 1]
+                    b += weight * mixed[at + 2]
                 to = width - 1 - x if mirror else x
                 out[0, f, y, to] = r * gain[0] + bias[0]
                 out[1, f, y, to] = g * gain[1] + bias[1]

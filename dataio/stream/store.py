@@ -55,7 +55,7 @@ class LocalStore:
             ReadError: the device failed, or the file ends before. FileNotFoundError: the shard is gone.
         """
         file = self._open(shard)
-        view, done = memoryview(out), 0
+        view, done = memoryview(out.data), 0
         while done < len(out):
             try:
                 count = os.preadv(file.fd, [view[done:]], offset + done)
@@ -81,6 +81,12 @@ class LocalStore:
         with self._lock:
             self._files.clear()
             self._indexes.clear()
+
+    def __enter__(self) -> "LocalStore":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class _File:

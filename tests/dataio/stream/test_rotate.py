@@ -101,19 +101,6 @@ def test_cuda_kernel_in_the_simulator():
     assert done.stdout.strip() == "agreed", done.stderr
 
 
-@pytest.mark.gpu
-def test_cuda_kernel_on_the_device():
-    from dataio.stream import rotate_cuda
-
-    frames = pictures(0, 8, 64, 128)[None]
-    plan = rotate.plan((64, 128), (48, 96))
-    expected = run(frames[0], 24, True, (48, 96))
-    out = torch.empty((1, *expected.shape), device="cuda")
-    where = {"device": "cuda"}
-    rotate_cuda.rotate(torch.tensor(frames, **where), torch.tensor([24], **where), torch.tensor([1], **where), rotate_cuda.Tables(plan), out)
-    assert np.abs(out.cpu().numpy()[0] - expected).max() < 1e-4
-
-
 def test_launch_limits():
     pytest.importorskip("numba.cuda")
     from dataio.stream.rotate_cuda import geometry
