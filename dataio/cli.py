@@ -40,12 +40,16 @@ def write_json(result: dict[str, Any], target: str | None) -> None:
 
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Any]:
-    """A rich progress bar on standard error, with counts and the time left; yields `update(done, note, total)`."""
+    """A rich progress bar on standard error, with counts and the time left; yields `update(done, note, total)`.
+
+    It wipes itself out at the end, and shows nothing where standard error is no terminal: an error stays one sentence.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total, note="")
         yield lambda done, note="", total=total: bar.update(task, completed=done, total=total, note=note)
 
@@ -117,3 +121,54 @@ def build(
         f"{report['bytes'] / 2**20:.1f} MiB; {len(report['skipped'])} skipped; {tail:.2f} s at the ends dropped"
     )
     write_json(report, json_file)
+
+
+@app.command()
+def verify(
+    shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Also decode every member and check sizes, rates, lengths and time stamps.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    json_file: JsonOption = None,
+) -> None:
+    """Hold every tar, index and checksum of a set against each other. Exit status 0 only if everything is right."""
+    from dataio.audit.report import first_lines
+    from dataio.audit.verify import verify as run
+    from dataio.ingest.executors import local
+
+    with progress_bar("shards", 1) as update:
+        audit = run(shards, local(workers), deep=deep, on_shard=lambda done, total: update(done, "", total))
+    if audit.problems:
+        print(first_lines(audit.problems), file=sys.stderr)
+    verdict = f"{len(audit.problems)} problems" if audit.problems else "everything is right"
+    if json_file != "-":
+        print(f"{audit.shards} shards, {audit.clips} clips, {audit.members} members, {audit.bytes / 2**20:.1f} MiB: {verdict}")
+    write_json(audit.as_dict(), json_file)
+    if audit.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def info(shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")], json_file: JsonOption = None) -> None:
+    """What a set holds, from its manifest alone."""
+    from dataio.format import manifest
+
+    found = manifest.load(shards)
+    media = found.media
+    facts = {
+        "clips": found.clips,
+        "shards": len(found),
+        "recordings": len(found.recordings),
+        "bytes": int(found.shards["bytes"].sum()),
+        "splits": {name: int(found.shards["clips"][found.select(name)].sum()) for name in found.splits},
+        "clip_seconds": media.clip_seconds,
+        "frames": media.frames,
+        "size": list(media.size),
+        "sound_rate": media.rate,
+        "pairs": list(media.pairs),
+        "mean_rms": found.mean_rms,
+        "fingerprint": found.fingerprint,
+    }
+    if json_file != "-":
+        for name, value in facts.items():
+            print(f"{name:14} {value}")
+    write_json(facts, json_file)

@@ -1,0 +1,56 @@
+"""What an audit finds: problems, each with the place where it lies."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. file: name inside the set. member: of a tar, if it is about one. offset: byte of the file, or −1."""
+
+    file: str
+    what: str
+    member: str = ""
+    offset: int = -1
+
+    def __str__(self) -> str:
+        place = self.file + (f", {self.member}" if self.member else "") + (f", byte {self.offset}" if self.offset >= 0 else "")
+        return f"{place}: {self.what}"
+
+
+@dataclass
+class Audit:
+    """The result for a part of a set, or for all of it."""
+
+    shards: int = 0
+    clips: int = 0
+    members: int = 0
+    bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, other: "Audit") -> None:
+        """Count another part in."""
+        self.shards += other.shards
+        self.clips += other.clips
+        self.members += other.members
+        self.bytes += other.bytes
+        self.problems += other.problems
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON; `ok` says whether everything is right."""
+        return {
+            "ok": not self.problems,
+            "shards": self.shards,
+            "clips": self.clips,
+            "members": self.members,
+            "bytes": self.bytes,
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+
+def first_lines(problems: Iterable[Problem], most: int = 20) -> str:
+    """The first problems, a line each, and how many more there are."""
+    lines = [str(problem) for problem in problems]
+    more = len(lines) - most
+    return "\n".join(lines[:most] + ([f"… and {more} more"] if more > 0 else []))

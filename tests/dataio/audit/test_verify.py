@@ -1,0 +1,96 @@
+"""`verify` finds every flipped bit, names where it lies, and finds nothing where nothing was flipped."""
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dataio.audit.verify import verify
+from dataio.format import index, manifest
+from dataio.ingest.executors import local
+
+
+def problems(folder: Path, deep: bool = False) -> list[str]:
+    return [str(problem) for problem in verify(folder, local(1), deep=deep).problems]
+
+
+@pytest.fixture()
+def copy(shards, tmp_path) -> Path:
+    return shutil.copytree(shards, tmp_path / "copy")
+
+
+def flip(path: Path, byte: int, bit: int) -> None:
+    with open(path, "r+b") as file:
+        file.seek(byte)
+        value = file.read(1)[0]
+        file.seek(byte)
+        file.write(bytes([value ^ 1 << bit]))
+
+
+def test_a_right_set_is_right(shards):
+    audit = verify(shards, local(1), deep=True)
+    found = manifest.load(shards)
+    assert audit.problems == []
+    assert (audit.shards, audit.clips, audit.members) == (len(found), 24, 24 * 10)
+    assert audit.bytes == sum(path.stat().st_size for path in shards.glob("*.tar"))
+
+
+def test_every_flipped_bit_is_reported(copy):
+    """At random places of every kind of file, one at a time; even in padding, because whole files carry checksums."""
+    draw = random.Random(0)
+    files = sorted(path for path in copy.iterdir() if path.name != "build.json")
+    for kind in (".tar", ".idx", ".npz"):
+        for _ in range(40):
+            path = draw.choice([path for path in files if path.suffix == kind])
+            place = draw.randrange(path.stat().st_size), draw.randrange(8)
+            flip(path, *place)
+            assert problems(copy), f"bit {place} of {path.name} was not noticed"
+            flip(path, *place)
+    assert not problems(copy)
+
+
+def test_damage_is_named_to_the_member_and_the_block(copy):
+    found = manifest.load(copy)
+    entry = index.load(copy / f"{found.name(0)}.npz", "x")
+    member = int(entry.column("back.wav")[1])
+    offset = int(entry.members["offset"][member]) + 3 * index.BLOCK + 17
+    flip(copy / f"{found.name(0)}.tar", offset, 0)
+    said = problems(copy)
+    key = entry.clips["key"][1].decode()
+    assert any(f"{key}.back.wav" in line and "block 3" in line for line in said)
+    assert any("does not match its checksum in the manifest" in line for line in said)
+
+
+def test_missing_and_stray_files(copy):
+    found = manifest.load(copy)
+    (copy / f"{found.name(0)}.idx").unlink()
+    (copy / "notes.txt").write_text("mine")
+    said = problems(copy)
+    assert any(f"{found.name(0)}.idx: cannot be read" in line for line in said)
+    assert any("notes.txt: is not part of the set" in line for line in said)
+
+
+def test_deep_decodes_what_checksums_cannot_judge(shards, tmp_path):
+    """A set whose checksums are all right but whose content is not: pictures of another size than the manifest says."""
+    from dataclasses import replace
+
+    copy = shutil.copytree(shards, tmp_path / "wrong")
+    found = manifest.load(copy)
+    wrong = replace(found, media=replace(found.media, size=(64, 128), clip_seconds=3.0))
+    (copy / manifest.FILE).write_bytes(wrong.dump())
+    assert problems(copy) == []
+    said = problems(copy, deep=True)
+    assert any("a RGB picture of 32x64; expected RGB, 64x128" in line for line in said)
+    assert any("the clip lasts 2.0 s" in line for line in said)
+    assert any("front.wav" in line and "expected" in line for line in said)
+
+
+def test_two_workers_find_the_same(copy):
+    flip(copy / f"{manifest.load(copy).name(1)}.tar", 5000, 3)
+    assert [str(p) for p in verify(copy, local(2)).problems] == problems(copy)
+
+
+def test_no_set(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no finished shard set"):
+        verify(tmp_path, local(1))
