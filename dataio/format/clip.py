@@ -21,9 +21,13 @@ def slug(name: str) -> str:
     the map can be undone and no two names meet.
 
     Raises:
-        ValueError: the name is empty, or its slug would be longer than 60 characters.
+        ValueError: the name is empty or no valid UTF-8, or its slug would be longer than 60 characters.
     """
-    text = "".join(chr(b) if _PLAIN.match(bytes([b])) else f"_{b:02x}" for b in name.encode())
+    try:
+        data = name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"recording name {name!r} is not valid UTF-8: rename the file") from None
+    text = "".join(chr(b) if _PLAIN.match(bytes([b])) else f"_{b:02x}" for b in data)
     if not text:
         raise ValueError("a recording needs a name; this one is empty")
     if len(text) > KEY_LIMIT:

@@ -85,14 +85,14 @@ def block_checksums(data: bytes) -> tuple[int, ...]:
 class ShardIndex:
     """The index of one shard, as columns.
 
-    name: of the tar. bytes: its length. recordings: slugs, in order of first appearance. extensions: member kinds.
+    name: of the tar. tar_bytes: its length. recordings: slugs, in order of first appearance. extensions: member kinds.
     clips: key, recording (row of `recordings`), start. members: one row a member, in the order of the tar.
     block_crc: checksums of all PCM blocks; a member's begin at its `block` (−1: none).
     row: (clips, extensions) int32, the member row of each clip and extension, −1 where the clip has none.
     """
 
     name: str
-    bytes: int
+    tar_bytes: int
     recordings: tuple[str, ...]
     extensions: tuple[str, ...]
     clips: dict[str, np.ndarray]
@@ -114,7 +114,7 @@ class ShardIndex:
             "format": KIND,
             "version": VERSION,
             "shard": self.name,
-            "bytes": self.bytes,
+            "bytes": self.tar_bytes,
             "recordings": list(self.recordings),
             "extensions": list(self.extensions),
         }
@@ -139,8 +139,9 @@ def build(name: str, tar_bytes: int, clips: Sequence[Clip]) -> ShardIndex:
     for i, clip in enumerate(clips):
         for member in clip.members:
             facts = member.facts
-            values = (i, kind[member.extension], member.offset, member.length, member.crc, facts.height, facts.width, facts.rate)
-            values += (facts.channels, facts.samples, facts.data, len(blocks) if member.blocks else -1)
+            place = (i, kind[member.extension], member.offset, member.length, member.crc)
+            media = (facts.height, facts.width, facts.rate, facts.channels, facts.samples, facts.data)
+            values = (*place, *media, len(blocks) if member.blocks else -1)
             for column, value in zip(rows, values, strict=True):
                 rows[column].append(value)
             blocks += member.blocks
@@ -148,7 +149,7 @@ def build(name: str, tar_bytes: int, clips: Sequence[Clip]) -> ShardIndex:
     members = {column: np.array(values, dtype.get(column, np.int32)) for column, values in rows.items()}
     return ShardIndex(
         name=name,
-        bytes=tar_bytes,
+        tar_bytes=tar_bytes,
         recordings=recordings,
         extensions=extensions,
         clips={
@@ -174,10 +175,16 @@ def load(data: bytes | Path, name: str) -> ShardIndex:
     members = table.take({k[7:]: v for k, v in columns.items() if k.startswith("member.")}, name, _MEMBER_COLUMNS)
     block_crc = table.take(columns, name, {"block_crc": "u"})["block_crc"]
     try:
+        table.check_range(members["clip"], name, "member.clip", 0, len(clips["key"]))
+        table.check_range(members["extension"], name, "member.extension", 0, len(head["extensions"]))
+        table.check_range(clips["recording"], name, "clip.recording", 0, len(head["recordings"]))
+        table.check_range(members["offset"], name, "member.offset", 0, int(head["bytes"]) + 1)
+        table.check_range(members["length"], name, "member.length", 0, int(head["bytes"]) + 1)
+        table.check_range(members["block"], name, "member.block", -1, len(block_crc))
         row = _rows(members["clip"], members["extension"], len(clips["key"]), len(head["extensions"]))
         return ShardIndex(
             name=str(head["shard"]),
-            bytes=int(head["bytes"]),
+            tar_bytes=int(head["bytes"]),
             recordings=tuple(head["recordings"]),
             extensions=tuple(head["extensions"]),
             clips=clips,
@@ -185,7 +192,7 @@ def load(data: bytes | Path, name: str) -> ShardIndex:
             block_crc=block_crc,
             row=row,
         )
-    except (KeyError, IndexError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise table.FormatError(f"{name}: inconsistent index: {error}") from error
 
 

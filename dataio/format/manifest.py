@@ -25,8 +25,6 @@ _SHARD_COLUMNS = {
     "index_crc": "u",
     "idx_crc": "u",
     "split": "i",
-    "recording_begin": "i",
-    "recordings": "i",
 }
 
 
@@ -166,9 +164,17 @@ def load(folder: Path) -> Manifest:
         why = "it does not exist" if not folder.exists() else f"it has no {FILE}"
         raise FileNotFoundError(f"{folder} is no finished shard set: {why}")
     head, columns = table.load(path, str(path), KIND, VERSION)
-    shards = table.take({k[6:]: v for k, v in columns.items() if k.startswith("shard.")}, str(path), _SHARD_COLUMNS)
+    found = {k[6:]: v for k, v in columns.items() if k.startswith("shard.")}
+    shards = table.take(found, str(path), _SHARD_COLUMNS)
+    for column in ("recording_begin", "recordings"):  # those with one row more, and with a row for every recording of a shard
+        shards |= table.take(found, str(path), {column: "i"})
     recordings = table.take(columns, str(path), {"recording": "S"})["recording"]
     try:
+        begin = shards["recording_begin"]
+        if len(begin) != len(shards["name"]) + 1 or begin[0] != 0 or begin[-1] != len(shards["recordings"]) or (np.diff(begin) < 0).any():
+            raise table.FormatError(f"{path}: shard.recording_begin does not fit the shards and their recordings")
+        table.check_range(shards["recordings"], str(path), "shard.recordings", 0, len(recordings))
+        table.check_range(shards["split"], str(path), "shard.split", 0, len(head["splits"]))
         media = dict(head["media"])
         media |= {"size": tuple(media["size"]), "pairs": tuple(media["pairs"])}
         return Manifest(

@@ -6,7 +6,6 @@ same bytes, so that a checksum of the file is a checksum of the content.
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,8 @@ def dump(head: Mapping[str, Any], columns: Mapping[str, np.ndarray]) -> bytes:
     """The bytes of a table. `head` must be JSON; the columns keep their order."""
     text = json.dumps(head, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     buffer = io.BytesIO()
-    np.savez(buffer, **{_HEAD: np.frombuffer(text, np.uint8)}, **columns)
+    arrays: dict[str, Any] = {_HEAD: np.frombuffer(text, np.uint8), **columns}
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
@@ -37,15 +37,14 @@ def load(data: bytes | Path, name: str, kind: str, version: int) -> tuple[dict[s
 
     Raises:
         FormatError: no table, damaged, another kind, or a version this program does not know.
-        FileNotFoundError: nothing at the path.
+        OSError: nothing at the path, or it cannot be read.
     """
+    text = data if isinstance(data, bytes) else data.read_bytes()
     try:
-        with np.load(io.BytesIO(data) if isinstance(data, bytes) else data, allow_pickle=False) as file:
-            columns = {key: file[key] for key in file.files}
+        with np.load(io.BytesIO(text), allow_pickle=False) as file:
+            columns = {key: np.asarray(file[key]) for key in file.files}
         head = json.loads(columns.pop(_HEAD).tobytes())
-    except FileNotFoundError:
-        raise
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile, NumPy and JSON meet damage with a dozen kinds of exception
         raise FormatError(f"{name} is damaged or no {kind}: {error}") from error
     if not isinstance(head, dict) or head.get("format") != kind:
         raise FormatError(f"{name} is no {kind}: its head says {head.get('format') if isinstance(head, dict) else head!r}")
@@ -55,14 +54,24 @@ def load(data: bytes | Path, name: str, kind: str, version: int) -> tuple[dict[s
 
 
 def take(columns: Mapping[str, np.ndarray], name: str, expected: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """The expected columns, each checked for its dtype kind (`i`, `u`, `f`, `S`).
+    """The expected columns, each checked for its dtype kind (`i`, `u`, `f`, `S`), and all for the same length.
 
     Raises:
-        FormatError: a column is missing or of another kind; the message names file and column.
+        FormatError: a column is missing, of another kind or of another length; the message names file and column.
     """
+    length = None
     for column, kind in expected.items():
         if column not in columns:
             raise FormatError(f"{name} lacks the column {column!r}")
         if columns[column].dtype.kind != kind:
             raise FormatError(f"{name}: column {column!r} is {columns[column].dtype}, not of kind {kind!r}")
+        length = columns[column].shape if length is None else length
+        if columns[column].ndim != 1 or columns[column].shape != length:
+            raise FormatError(f"{name}: column {column!r} has the shape {columns[column].shape}, others have {length}")
     return {column: columns[column] for column in expected}
+
+
+def check_range(column: np.ndarray, name: str, what: str, low: int, high: int) -> None:
+    """Raises FormatError unless every value is in [low, high); the message names the file and what the values are."""
+    if len(column) and not low <= int(column.min()) <= int(column.max()) < high:
+        raise FormatError(f"{name}: {what} runs from {column.min()} to {column.max()}, outside {low} … {high - 1}")

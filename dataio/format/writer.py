@@ -64,7 +64,6 @@ def write_shard(folder: Path, name: str, split: str, samples: Iterable[Sample]) 
             out = _Checked(raw)
             for sample in samples:
                 clips.append(_append(out, sample))
-            out.write(bytes(tarfile.RECORDSIZE - out.length % tarfile.RECORDSIZE) if out.length % tarfile.RECORDSIZE else b"")
             end = 2 * tarfile.BLOCKSIZE  # two empty blocks end an archive; tools expect it padded to a whole record
             out.write(bytes(end + -(out.length + end) % tarfile.RECORDSIZE))
             raw.flush()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -32,6 +33,10 @@ class BuildOptions:
     shard_bytes: int = SHARD_BYTES
     allow_mono: bool = False
 
+    def __post_init__(self) -> None:
+        if self.shard_bytes < 1:
+            raise ValueError(f"shard bytes {self.shard_bytes} must be at least 1")
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -58,9 +63,10 @@ def build(
         OSError: the disk; what is finished stays, and the same command goes on from there.
     """
     shares = deal.parse_shares(options.split)
-    found = sources.find(source, options.layout, allow_mono=options.allow_mono)
-    if len({slug(f.name) for f in found}) != len(found):
-        raise SourceError(f"two recordings in {source} have the same name without suffix")
+    found = [_nameable(f) for f in sources.find(source, options.layout, allow_mono=options.allow_mono)]
+    twice = [name for name, count in Counter(f.name for f in found).items() if count > 1]
+    if twice:
+        raise SourceError(f"{source} holds more than one recording {twice[0]}: names without suffix must differ")
     usable = {f.name: f for f in found if isinstance(f, Recording)}
     skipped = {f.name: f.reason for f in found if isinstance(f, Refused)}
     if not usable:
@@ -114,6 +120,15 @@ def build(
     }
     workspace.publish(result.dump(), report)
     return report
+
+
+def _nameable(found: sources.Found) -> sources.Found:
+    """The recording, or why its name makes no key. Different names make different keys, so nothing can collide after this."""
+    try:
+        slug(found.name)
+    except ValueError as error:
+        return Refused(found.name, str(error))
+    return found
 
 
 def _nothing(source: Path, skipped: dict[str, str]) -> str:

@@ -35,17 +35,18 @@ def parse_shares(text: str) -> dict[str, float]:
 def splits(given: Mapping[str, str | None], shares: Mapping[str, float]) -> dict[str, str]:
     """The split of each recording: the source's word where it has one, the shares for the rest.
 
-    The recordings are ranked by a hash of their names and cut at the shares, so each split gets its share exactly, to one recording;
-    the first split named gets what rounding leaves over.
+    The recordings are ranked by a hash of their names and cut at the shares, so each split gets its share exactly, to one
+    recording; the first split named gets what is left.
     """
     open_names = sorted((name for name, split in given.items() if split is None), key=lambda name: rank("split", name))
     result = {name: split for name, split in given.items() if split is not None}
     first, *others = shares
-    at = 0
+    at, share = 0, 0.0
     for split in others:
-        count = min(round(shares[split] * len(open_names)), len(open_names) - at)
-        result |= dict.fromkeys(open_names[at : at + count], split)
-        at += count
+        share += shares[split]
+        end = round(share * len(open_names))
+        result |= dict.fromkeys(open_names[at:end], split)
+        at = end
     return result | dict.fromkeys(open_names[at:], first)
 
 
@@ -59,7 +60,13 @@ def groups(split_of: Mapping[str, str], size: int = GROUP) -> list[tuple[str, tu
 
 
 def deal(clips: Sequence[tuple[str, int]], shards: int) -> list[list[tuple[str, int]]]:
-    """Cut the (recording, index) pairs of a group into `shards` lists of equal length, to one clip, each in mixed order."""
+    """Cut the (recording, index) pairs of a group into `shards` lists of equal length, to one clip, each in mixed order.
+
+    No list is empty: there are fewer lists where there are fewer clips, and none for none.
+    """
+    shards = min(shards, len(clips))
+    if not shards:
+        return []
     mixed = sorted(clips, key=lambda clip: (rank("deal", *clip), clip))
     edges = [len(mixed) * i // shards for i in range(shards + 1)]
     return [mixed[low:high] for low, high in zip(edges, edges[1:], strict=False)]

@@ -19,10 +19,11 @@ from PIL import Image
 
 from dataio.format import index
 from dataio.format.clip import clip_key, frame_extension, frame_times, pair_extension, slug
+from dataio.ingest.errors import SourceError
 from dataio.ingest.media import video_facts
 from dataio.ingest.picture import Shown, frames_at
 from dataio.ingest.sound import Track, open_track, window
-from dataio.ingest.sources.recording import Recording, SourceError
+from dataio.ingest.sources.recording import Recording
 
 _WAV_HEADER = 44  # bytes before the PCM in what the standard `wave` module writes
 
@@ -42,6 +43,8 @@ class EncodeOptions:
     quality: int = 90
 
     def __post_init__(self) -> None:
+        if not 8_000 <= self.rate <= 768_000:
+            raise ValueError(f"rate {self.rate} is outside 8000 … 768000 Hz")
         if self.seconds <= 0 or not float(self.seconds * self.rate).is_integer():
             raise ValueError(f"clip seconds {self.seconds} must be positive and a whole number of samples at {self.rate} Hz")
         if not float(self.seconds * self.fps).is_integer() or self.seconds * self.fps < 1:
@@ -62,7 +65,10 @@ class EncodeOptions:
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of a recording. clips: with offsets into the spool. rms: ear → RMS of each clip, of full scale. tail: seconds dropped."""
+    """What became of a recording.
+
+    clips: with offsets into the spool. rms: ear → RMS of each clip, of full scale. tail: seconds of picture dropped at the end.
+    """
 
     name: str
     clips: tuple[index.Clip, ...]
@@ -77,20 +83,21 @@ def encode(recording: Recording, options: EncodeOptions, root: Path, spool: Bina
         root: the source folder; file names inside the clips are relative to it.
 
     Raises:
-        SourceError: the video or a sound cannot be read, the sound is shorter than the video by more than a clip, or the recording is
-            shorter than one clip.
+        SourceError: the video or a sound cannot be read, or ends more than a clip before its head says so; the sound is shorter
+            than the video by more than a clip; or the recording is shorter than one clip.
     """
     with ExitStack() as stack:
         tracks = {}
         for path in dict.fromkeys(ear.path for pair in recording.pairs.values() for ear in pair):
             tracks[path] = open_track(path)
             stack.callback(tracks[path].close)
-        seconds = _common_length(recording, tracks, options)
+        seconds, whole = _lengths(recording, tracks, options)
         clips: list[index.Clip] = []
         levels: dict[str, list[float]] = {}
         key = slug(recording.name)
         end = 0.0
-        for i, (frames, classes) in enumerate(_pictures(recording, options, math.floor(seconds / options.seconds + 1e-6))):
+        most = math.floor(seconds / options.seconds + 1e-6)
+        for i, (frames, classes) in enumerate(_pictures(recording, options, most)):
             facts: dict[str, object] = {
                 "recording": recording.name,
                 "source": recording.video.relative_to(root).as_posix(),
@@ -103,7 +110,7 @@ def encode(recording: Recording, options: EncodeOptions, root: Path, spool: Bina
             writer = _ClipWriter(spool)
             for n, shown in enumerate(frames):
                 writer.jpeg(frame_extension(n), shown.rgb(*options.size), options.quality)
-            rms = {}
+            rms: dict[str, float] = {}
             for pair, ears in recording.pairs.items():
                 pcm = np.stack([window(tracks[e.path], i * options.samples, options.samples, options.rate)[:, e.channel] for e in ears], 1)
                 writer.wav(pair_extension(pair), pcm, options.rate)
@@ -116,13 +123,15 @@ def encode(recording: Recording, options: EncodeOptions, root: Path, spool: Bina
             for ear, value in rms.items():
                 levels.setdefault(ear, []).append(value)
             end = (i + 1) * options.seconds
+        if len(clips) < most - 1:
+            raise SourceError(f"{recording.video.name} breaks off after {end:g} s of {whole:.2f} s")
         if not clips:
             raise SourceError(f"{recording.name} is shorter than one clip of {options.seconds:g} s")
-        return Encoded(recording.name, tuple(clips), {ear: tuple(v) for ear, v in levels.items()}, max(0.0, seconds - end))
+        return Encoded(recording.name, tuple(clips), {ear: tuple(v) for ear, v in levels.items()}, max(0.0, whole - end))
 
 
-def _common_length(recording: Recording, tracks: dict[Path, Track], options: EncodeOptions) -> float:
-    """Seconds for which there is both picture (by the container's word) and sound of every ear."""
+def _lengths(recording: Recording, tracks: dict[Path, Track], options: EncodeOptions) -> tuple[float, float]:
+    """Seconds for which there is both picture (by the container's word) and sound of every ear; seconds of picture."""
     facts = video_facts(recording.video)
     shortest = min(tracks, key=lambda path: tracks[path].seconds)
     sound = tracks[shortest].seconds
@@ -130,7 +139,7 @@ def _common_length(recording: Recording, tracks: dict[Path, Track], options: Enc
         raise SourceError(
             f"{recording.name}: the sound ({shortest.name}, {sound:.2f} s) is shorter than the video ({facts.seconds:.2f} s) by more than a clip"
         )
-    return min(facts.seconds, sound) if facts.seconds else sound
+    return (min(facts.seconds, sound), facts.seconds) if facts.seconds else (sound, sound)
 
 
 def _pictures(recording: Recording, options: EncodeOptions, most: int) -> Iterator[tuple[list[Shown], Shown | None]]:

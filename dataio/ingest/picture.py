@@ -8,10 +8,12 @@ from pathlib import Path
 import av
 import numpy as np
 
+from dataio.ingest.errors import SourceError
 from dataio.ingest.media import opened
-from dataio.ingest.sources.recording import SourceError
 
-_EPSILON = Fraction(1, 100_000)  # seconds; container clocks are rounded, and 10 µs are far below half a frame
+_EPSILON = Fraction(1, 100_000), Fraction(1, 1000)
+"""Least and most seconds by which a time stamp may lie behind the time that it stands for: containers round to a tick of their
+clock (Matroska: 1 ms), and even the most is far below half a frame."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def frames_at(path: Path, times: Iterable[float]) -> Iterator[Shown]:
         wanted = next(pending, None)
         held: tuple[Fraction, av.VideoFrame] | None = None
         first: int | None = None
+        epsilon = min(max(_EPSILON[0], Fraction(stream.time_base or 0)), _EPSILON[1])
         period = 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
         try:
             for picture in container.decode(stream):
@@ -63,7 +66,7 @@ def frames_at(path: Path, times: Iterable[float]) -> Iterator[Shown]:
                     continue
                 first = picture.pts if first is None else first
                 time = (picture.pts - first) * Fraction(picture.time_base)
-                while held and wanted is not None and Fraction(wanted) + _EPSILON < time:
+                while held and wanted is not None and Fraction(wanted) + epsilon < time:
                     yield Shown(float(held[0]), float(time), held[1])
                     wanted = next(pending, None)
                 if wanted is None:
@@ -74,6 +77,6 @@ def frames_at(path: Path, times: Iterable[float]) -> Iterator[Shown]:
         if held is None:
             raise SourceError(f"{path.name} holds no picture that can be decoded")
         end = held[0] + period
-        while wanted is not None and Fraction(wanted) + _EPSILON < end:
+        while wanted is not None and Fraction(wanted) + epsilon < end:
             yield Shown(float(held[0]), float(end), held[1])
             wanted = next(pending, None)

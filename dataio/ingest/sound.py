@@ -12,9 +12,11 @@ import av
 import numpy as np
 import soundfile
 
-from dataio.ingest.media import SOUND_FILES, opened, sound_facts
-from dataio.ingest.sources.recording import SourceError
+from dataio.ingest.errors import SourceError
+from dataio.ingest.media import SOUND_FILES, opened, reason, sound_facts, start_time
 
+_HOLE = 0.005  # seconds; a jump of the time stamps below this is their rounding (Matroska: to the millisecond), not a hole
+_SLACK = 0.1  # seconds by which the sound of a video may end before its head says so: codecs count whole frames
 _MARGIN = 64  # periods of the lower rate kept on either side of a resampled window: more than the filter is long
 
 
@@ -38,21 +40,24 @@ class SoundFile:
         try:
             self._file = soundfile.SoundFile(path)
         except (soundfile.LibsndfileError, OSError) as error:
-            raise SourceError(f"{path.name} cannot be read as sound: {error}") from error
+            raise SourceError(f"{path.name} cannot be read as sound: {reason(error)}") from error
         self.rate = self._file.samplerate
         self.seconds = self._file.frames / self.rate
         self._dtype = "int16" if self._file.subtype == "PCM_16" else "float32"
 
     def read(self, start: int, count: int) -> np.ndarray:
         out = np.zeros((count, self._file.channels), self._dtype)
-        skip = max(0, -start)
+        low, high = max(start, 0), min(start + count, self._file.frames)
+        if low >= high:
+            return out
         try:
-            if start + skip < self._file.frames and skip < count:
-                self._file.seek(start + skip)
-                data = self._file.read(count - skip, dtype=self._dtype, always_2d=True)
-                out[skip : skip + len(data)] = data
+            self._file.seek(low)
+            data = self._file.read(high - low, dtype=self._dtype, always_2d=True)
         except (soundfile.LibsndfileError, OSError) as error:
-            raise SourceError(f"{self._name} breaks off at {start / self.rate:.2f} s: {error}") from error
+            raise SourceError(f"{self._name} breaks off at {low / self.rate:.2f} s: {reason(error)}") from error
+        if len(data) < high - low:
+            raise SourceError(f"{self._name} breaks off at {(low + len(data)) / self.rate:.2f} s of {self.seconds:.2f} s")
+        out[low - start : high - start] = data
         return out
 
     def close(self) -> None:
@@ -64,16 +69,16 @@ class VideoSound:
 
     def __init__(self, path: Path) -> None:
         facts = sound_facts(path)
-        self.rate, self.seconds, self._channels = facts.rate, facts.seconds, facts.channels
+        self.rate, self._channels = facts.rate, facts.channels
         self._name = path.name
         self._opened = opened(path, "audio")
         container, stream = self._opened.__enter__()
-        video = container.streams.video[0] if container.streams.video else None
-        self._origin = float((video.start_time or 0) * video.time_base) if video else 0.0
+        self._origin = start_time(container.streams.video[0]) if container.streams.video else 0.0
+        self.seconds = max(0.0, facts.seconds + start_time(stream) - self._origin)
         self._resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=self.rate)
         self._frames = container.decode(stream)
         self._held = np.zeros((0, self._channels), np.float32)
-        self._start = 0  # position on the video's clock, in samples, of the first held sample
+        self._start = self._end = 0  # position on the video's clock, in samples, of the first held sample and after the last
         self._ended = False
 
     def read(self, start: int, count: int) -> np.ndarray:
@@ -84,25 +89,30 @@ class VideoSound:
         low, high = max(start, self._start), min(start + count, self._start + len(self._held))
         if low < high:
             out[low - start : high - start] = self._held[low - self._start : high - self._start]
+        if self._end < min(start + count, (self.seconds - _SLACK) * self.rate):
+            raise SourceError(f"the sound of {self._name} breaks off at {self._end / self.rate:.2f} s of {self.seconds:.2f} s")
         return out
 
     def _append(self) -> None:
         try:
             frame = next(self._frames, None)
-        except av.error.FFmpegError as error:
-            raise SourceError(f"the sound of {self._name} breaks off: {error.strerror}") from error
+            parts = self._resampler.resample(frame) if frame else []
+        except (av.error.FFmpegError, ValueError) as error:  # ValueError: rate or channels change within the track
+            raise SourceError(f"the sound of {self._name} breaks off at {self._end / self.rate:.2f} s: {reason(error)}") from error
         if frame is None:
             self._ended = True
             return
-        at = round((float(frame.pts * frame.time_base) - self._origin) * self.rate)
-        for part in self._resampler.resample(frame):
+        at = self._end
+        if frame.pts is not None:
+            at = round((float(frame.pts * frame.time_base) - self._origin) * self.rate)
+        for part in parts:
             samples = part.to_ndarray().reshape(-1, self._channels)
-            end = self._start + len(self._held)
             if not len(self._held):
                 self._start = at
-            elif at > end:  # a hole in the track stays silent and keeps its length
-                samples = np.concatenate([np.zeros((at - end, self._channels), np.float32), samples])
+            elif at > self._end + _HOLE * self.rate:  # a hole in the track stays silent and keeps its length
+                samples = np.concatenate([np.zeros((at - self._end, self._channels), np.float32), samples])
             self._held = np.concatenate([self._held, samples])
+            self._end = self._start + len(self._held)
 
     def _forget(self, before: int) -> None:
         if before > self._start:

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from dataio.format import atomic
 from dataio.format.manifest import FILE as MANIFEST
-from dataio.ingest.sources.recording import SourceError
+from dataio.ingest.errors import SourceError
 
 WORK = ".build"
 
@@ -48,6 +48,8 @@ class Workspace:
         elif (self.work / "plan.json").read_text() != self._text:
             self._lock.close()
             raise SourceError(f"the output {out} holds an unfinished build of another source or other options; choose another folder")
+        for leftover in (*out.glob(".*.tmp"), *self.work.glob("*.spool")):  # of a run that was killed: the lock was free
+            leftover.unlink()
 
     def group(self, number: int) -> dict[str, Any] | None:
         """What a finished group left, or None."""
@@ -59,7 +61,8 @@ class Workspace:
 
     def publish(self, manifest: bytes, report: dict[str, Any]) -> None:
         """The last act: report, then the manifest that makes the shards exist, then the workspace goes."""
-        atomic.write_file(self.out / "build.json", json.dumps(report, sort_keys=True, indent=1, ensure_ascii=False).encode())
+        text = json.dumps(report, sort_keys=True, indent=1, ensure_ascii=False)
+        atomic.write_file(self.out / "build.json", text.encode(errors="backslashreplace"))  # file names need not be valid UTF-8
         atomic.write_file(self.out / MANIFEST, manifest)
         self._lock.close()
         shutil.rmtree(self.work)

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from dataio.ingest.errors import SourceError
 from dataio.ingest.sources import folder, synthetic
-from dataio.ingest.sources.recording import Ear, Found, Recording, Refused, SourceError
+from dataio.ingest.sources.recording import Ear, Found, Recording, Refused
 
 __all__ = ["LAYOUTS", "Ear", "Found", "Recording", "Refused", "SourceError", "detect", "find"]
 

@@ -11,8 +11,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from dataio.format.clip import PAIRS
+from dataio.ingest.errors import SourceError
 from dataio.ingest.media import SoundFacts, sound_facts
-from dataio.ingest.sources.recording import Ear, Found, Recording, Refused, SourceError
+from dataio.ingest.sources.recording import Ear, Found, Recording, Refused
 
 VIDEO = (".mp4", ".mov", ".mkv", ".webm")
 SOUND = (".wav", ".flac", ".ogg")
@@ -54,6 +55,9 @@ def _recording(root: Path, video: Path, sounds: dict[str, list[Path]], allow_mon
     if not pairs:
         try:
             facts = sound_facts(video)
+        except SourceError as error:
+            return Refused(name, f"{error}, and no sound file lies beside it")
+        try:
             pairs["front"] = ears = _ears(video, facts, allow_mono)
         except SourceError as error:
             return Refused(name, str(error))

@@ -4,10 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
-class SourceError(ValueError):
-    """A recording, or a whole source, cannot be used; the message is one sentence for the user and names the file."""
-
-
 @dataclass(frozen=True)
 class Ear:
     """Where one ear is recorded: a channel of a sound file, or of the sound track inside a video."""

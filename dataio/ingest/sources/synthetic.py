@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from dataio.format.clip import PAIRS
-from dataio.ingest.sources.recording import Ear, Found, Recording, Refused, SourceError
+from dataio.ingest.errors import SourceError
+from dataio.ingest.sources.recording import Ear, Found, Recording, Refused
 
 MARKER = "synthetic.json"
 

@@ -1,0 +1,47 @@
+"""Small real shards to train on, and a recipe that takes a second."""
+
+from pathlib import Path
+
+import pytest
+
+from dataio.ingest.build import BuildOptions, build
+from dataio.ingest.encode import EncodeOptions
+from dataio.ingest.executors import local
+from dataio.ingest.scenes import write_recordings
+from train.recipe import Recipe
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory) -> Path:
+    """5 scenes of 8 s: 4 clips each, frames of 32 × 64; 3 recordings to train on, 2 held out."""
+    folder = tmp_path_factory.mktemp("scenes")
+    write_recordings(folder / "raw", recordings=5, seconds=8, seed=7, size=(32, 64), fps=4)
+    options = BuildOptions(encode=EncodeOptions(size=(32, 64), fps=2), split="train=0.6,val=0.4")
+    build(folder / "raw", folder / "shards", options, local(1), lambda progress: None)
+    return folder / "shards"
+
+
+@pytest.fixture
+def settings(shards, tmp_path) -> dict:
+    """Settings of a recipe that trains a tiny model for 6 steps, 3 an epoch."""
+    return {
+        "data": {
+            "path": str(shards),
+            "batch_size": 4,
+            "frames": 2,
+            "size": [32, 64],
+            "pairs": ["front"],
+            "augment": ["turn", "mirror"],
+        },
+        "model": {"sound_width": 2, "sound_pool_time": 16, "video_width": 2, "azimuths": 8, "head_channels": 4},
+        "optim": {"lr": 1e-3, "epochs": 2, "warmup_steps": 2},
+        "run": str(tmp_path / "run"),
+        "device": "cpu",
+        "log_every": 2,
+        "validate_every": 2,
+    }
+
+
+@pytest.fixture
+def recipe(settings) -> Recipe:
+    return Recipe.model_validate(settings)

@@ -1,0 +1,128 @@
+"""The training loop: a recipe goes in, a trained run folder comes out. Read it from top to bottom."""
+
+import random
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from dataio import ClipLoader
+from train.checkpoint import random_states, restore_random_states, save_checkpoint
+from train.data import training_loader
+from train.interrupt import Interrupt
+from train.log import RunLog
+from train.objectives import OBJECTIVES
+from train.optim import make_optimizer, make_schedule
+from train.recipe import Recipe
+from train.run_folder import open_run
+from train.validate import has_validation, validate
+from train.world import World, join_world
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one start of a run came to. `exit_code` is 0, or 130 / 143 when SIGINT / SIGTERM stopped it before its last step;
+    `seconds` and `clips_per_second` are those of this start; `loader_report` is the loader's account of its stages.
+    """
+
+    run: Path
+    step: int
+    total: int
+    seconds: float
+    clips_per_second: float
+    exit_code: int
+    loader_report: Any
+
+
+def train(recipe: Recipe) -> Result:
+    """Train, or go on where an earlier start of the same run stopped: on the CPU bit-identical to a run that never stopped.
+
+    Raises:
+        ValueError: the run folder belongs to another recipe, the data do not make one step, or a setting does not fit them.
+        RuntimeError: the loss is no longer finite; the checkpoint before it stays.
+    """
+    with join_world(recipe.device) as world, training_loader(recipe, world) as loader, Interrupt() as interrupt:
+        return _train(recipe, world, loader, interrupt)
+
+
+def _train(recipe: Recipe, world: World, loader: ClipLoader, interrupt: Interrupt) -> Result:
+    # The seed first: the weights are the first numbers drawn from it.
+    torch.manual_seed(recipe.seed)
+    random.seed(recipe.seed)
+    objective = OBJECTIVES[recipe.objective.name].from_recipe(recipe).to(world.device)
+    parallel = DistributedDataParallel(objective) if world.size > 1 else objective
+
+    epoch_steps = len(loader)
+    total = recipe.optim.steps or epoch_steps * (recipe.optim.epochs or 1)
+    optimizer = make_optimizer(objective, recipe.optim)
+    schedule = make_schedule(optimizer, recipe.optim, total)
+    scaler = torch.amp.GradScaler(world.device.type, enabled=recipe.precision == "fp16")
+    autocast = torch.autocast(world.device.type, DTYPES[recipe.precision], enabled=recipe.precision != "fp32")
+    parts: dict[str, Any] = {"model": objective, "optimizer": optimizer, "schedule": schedule, "scaler": scaler, "loader": loader}
+
+    first = step = 0
+    saved = open_run(recipe, write=world.first)
+    if saved is not None:
+        for name, part in parts.items():
+            part.load_state_dict(saved[name])
+        restore_random_states(saved["random"])
+        first = step = saved["step"]
+
+    with RunLog(recipe.run, world, step=step, total=total) as log:
+        if saved is not None:
+            log.say(f"going on from step {step} of {total} in {recipe.run}")
+        if not (validating := has_validation(recipe)):
+            log.say(f"{recipe.data.path} has no validation split: training goes on without one")
+
+        def save() -> None:
+            log.flush()  # first, because it refuses to go on with a loss that is not finite
+            if world.first:
+                state = {name: part.state_dict() for name, part in parts.items()}
+                save_checkpoint(recipe.run, state | {"step": step, "random": random_states()})
+
+        stop = False
+        begun = waiting = time.perf_counter()
+        while step < total and not stop:
+            for batch in loader:  # to the end of the epoch, or of what is left of it after a resume
+                got = time.perf_counter()
+
+                with autocast:
+                    loss, metrics = parallel(batch)
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(loss).backward()
+                if recipe.optim.grad_clip:
+                    scaler.unscale_(optimizer)
+                    torch.nn.utils.clip_grad_norm_(objective.parameters(), recipe.optim.grad_clip)
+                scaler.step(optimizer)
+                scaler.update()
+                lr = float(schedule.get_last_lr()[0])
+                schedule.step()
+                step += 1
+
+                log.note(step, loss, **metrics, lr=lr, data_seconds=got - waiting, step_seconds=time.perf_counter() - got)
+                if step % recipe.log_every == 0:
+                    log.flush()
+                if validating and (step % (epoch_steps * recipe.validate_every) == 0 or step == total):
+                    log.validation(step, validate(objective, recipe, world))
+                # All processes must stop at the same step, so they ask each other; that costs, so not at every step.
+                if world.size == 1 or step % recipe.log_every == 0:
+                    stop = world.any(interrupt.signal is not None)
+                if stop or step == total:
+                    break
+                if step % recipe.checkpoint_every == 0:
+                    save()
+                waiting = time.perf_counter()
+        seconds = time.perf_counter() - begun
+        if step > first:
+            save()
+        unfinished = step < total
+        if unfinished:
+            log.say(f"stopped at step {step} of {total} and saved; the same command goes on from there (run={recipe.run})")
+
+    rate = (step - first) * recipe.data.batch_size * world.size / max(seconds, 1e-9)
+    return Result(recipe.run, step, total, seconds, rate, interrupt.exit_code if unfinished else 0, loader.report())
