@@ -35,7 +35,9 @@ def demo(
     seconds: Annotated[float, typer.Option(help="Length of a scene.")] = 16.0,
     workers: Annotated[int | None, typer.Option(help="Processes and threads; default: all cores.")] = None,
     control: Annotated[bool, typer.Option("--control", help="Also train on video alone, which must stay at chance.")] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe, such as optim.epochs=1.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting of the recipe, such as optim.epochs=1.")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """The whole road on this machine: make scenes, build shards, train, evaluate, and write a report to look at."""
@@ -49,7 +51,9 @@ def demo(
         f"with the sound of another recording {report['accuracy_without_sound']:.1%}, with noise for video "
         f"{report['accuracy_without_video']:.1%}"
     )
-    print(f"{report['clips_per_second']:.0f} clips/s while training, {report['loader_clips_per_second']:.0f} by the loader alone; {report['verdict']}")
+    print(
+        f"{report['clips_per_second']:.0f} clips/s while training, {report['loader_clips_per_second']:.0f} by the loader alone; {report['verdict']}"
+    )
     print(f"report: {out / 'report.html'}")
     write_json(report, json_file)
 
@@ -68,7 +72,9 @@ def doctor(json_file: JsonOption = None) -> None:
         table.add_row(finding["what"], f"[{colour[finding['verdict']]}]{finding['verdict']}[/]", finding["detail"])
     m = result["machine"]
     console = Console(stderr=json_file == "-")
-    console.print(f"{m['processor']}, {m['cores']} cores, {m['memory_gib']} GiB; Python {m['python']}; torch {m['packages']['torch']}")
+    console.print(
+        f"{m['processor']}, {m['cores']} cores, {m['memory_gib']} GiB; Python {m['python']}; torch {m['packages']['torch']}"
+    )
     console.print(table)
     write_json(result, json_file)
     if not result["healthy"]:
@@ -120,5 +126,7 @@ def stages(
             mark = "*" if result["fastest"][stage] == name else " "
             out(f"{mark} {stage:12} {name:42} {rate['median']:8.0f} clips/s  ({rate['min']:.0f} – {rate['max']:.0f})")
     out(f"ceiling {result['ceiling']:.0f} clips/s (decode + spectrogram), {result['ceiling_with_rotation']:.0f} with rotation")
-    out(f"loader {result['loader']:.0f} clips/s: {result['share']:.0%} of the ceiling, {result['share_with_rotation']:.0%} with rotation")
+    out(
+        f"loader {result['loader']:.0f} clips/s: {result['share']:.0%} of the ceiling, {result['share_with_rotation']:.0%} with rotation"
+    )
     write_json(result, json_file)

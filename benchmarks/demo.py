@@ -198,8 +198,12 @@ def _write(out: Path, report: dict[str, Any], run_folder: Path, pictures: dict[s
     validation = [(line["step"], line["accuracy"]) for line in validations]
     images = {
         "batch": figures.batch_picture(**pictures),
-        "loss": figures.loss_curve([s["step"] for s in steps], [s["loss"] for s in steps], [s["accuracy"] for s in steps], validation),
-        "confusion": figures.confusion_matrix(report["confusion"], [f"{k * 360 / report['yaw_classes']:.0f}°" for k in range(report["yaw_classes"])]),
+        "loss": figures.loss_curve(
+            [s["step"] for s in steps], [s["loss"] for s in steps], [s["accuracy"] for s in steps], validation
+        ),
+        "confusion": figures.confusion_matrix(
+            report["confusion"], [f"{k * 360 / report['yaw_classes']:.0f}°" for k in range(report["yaw_classes"])]
+        ),
         "stages": figures.stage_bars(report["stages"]),
     }
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True)

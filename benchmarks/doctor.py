@@ -24,7 +24,11 @@ class Finding:
 def examine() -> dict[str, Any]:
     """All checks: `machine`, `findings`, and `healthy`: nothing needed is missing."""
     findings = [finding for check in _CHECKS for finding in _guarded(check)]
-    return {"machine": machine(), "findings": [asdict(f) for f in findings], "healthy": all(f.verdict != "missing" for f in findings)}
+    return {
+        "machine": machine(),
+        "findings": [asdict(f) for f in findings],
+        "healthy": all(f.verdict != "missing" for f in findings),
+    }
 
 
 def _guarded(check: Callable[[], list[Finding]]) -> list[Finding]:
@@ -78,7 +82,11 @@ def _spectrogram() -> list[Finding]:
     out = np.empty((2, stft.BINS, stft.columns(len(pcm))), np.float32)
     stft.spectrogram(pcm, np.ones(2, np.float32), out, "magnitude")
     reference = torch.stft(
-        torch.from_numpy(pcm.T / 32768.0), stft.WINDOW, stft.HOP, window=torch.hann_window(stft.WINDOW, dtype=torch.float64), return_complex=True
+        torch.from_numpy(pcm.T / 32768.0),
+        stft.WINDOW,
+        stft.HOP,
+        window=torch.hann_window(stft.WINDOW, dtype=torch.float64),
+        return_complex=True,
     ).abs()
     error = float(np.linalg.norm(out - reference.numpy()) / np.linalg.norm(reference))
     return [Finding("spectrogram kernel", "ok" if error < 1e-4 else "missing", f"differs from torch.stft by {error:.1e}")]
@@ -91,7 +99,11 @@ def _codecs() -> list[Finding]:
     names = ("h264", "hevc", "av1", "vp9", "mjpeg", "aac", "opus", "flac")
     lacking = [name for name in names if name not in av.codecs_available and f"lib{name}" not in av.codecs_available]
     detail = f"PyAV {av.__version__}: {', '.join(name for name in names if name not in lacking)}"
-    return [Finding("video and sound codecs", "missing" if lacking else "ok", detail + (f"; lacks {', '.join(lacking)}" if lacking else ""))]
+    return [
+        Finding(
+            "video and sound codecs", "missing" if lacking else "ok", detail + (f"; lacks {', '.join(lacking)}" if lacking else "")
+        )
+    ]
 
 
 def _room() -> list[Finding]:

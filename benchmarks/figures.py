@@ -26,7 +26,14 @@ def pixels(frames: torch.Tensor) -> np.ndarray:
 
 
 def batch_picture(
-    still: torch.Tensor, turned: torch.Tensor, sound: torch.Tensor, *, degrees: float, seconds: float, rate: int, ears: Sequence[str]
+    still: torch.Tensor,
+    turned: torch.Tensor,
+    sound: torch.Tensor,
+    *,
+    degrees: float,
+    seconds: float,
+    rate: int,
+    ears: Sequence[str],
 ) -> bytes:
     """A frame, the same frame turned, and the log-power spectrogram of every ear.
 
@@ -52,7 +59,13 @@ def batch_picture(
         axis = figure.add_subplot(grid[1 + i // 2, i % 2])
         power = sound[i].float().cpu().numpy()
         axis.imshow(
-            power, origin="lower", aspect="auto", extent=(0, seconds, 0, rate / 2000), cmap="magma", vmin=np.log(1e-5), vmax=float(sound.max())
+            power,
+            origin="lower",
+            aspect="auto",
+            extent=(0, seconds, 0, rate / 2000),
+            cmap="magma",
+            vmin=np.log(1e-5),
+            vmax=float(sound.max()),
         )
         axis.text(0.01, 0.95, ear, transform=axis.transAxes, color="white", fontsize=10, va="top", fontweight="bold")
         axis.set_ylabel("kHz", color=SOFT)
@@ -61,7 +74,9 @@ def batch_picture(
     return _png(figure)
 
 
-def loss_curve(steps: Sequence[int], losses: Sequence[float], accuracies: Sequence[float], validation: Sequence[tuple[int, float]]) -> bytes:
+def loss_curve(
+    steps: Sequence[int], losses: Sequence[float], accuracies: Sequence[float], validation: Sequence[tuple[int, float]]
+) -> bytes:
     """Training loss and accuracy by step (faint: each step; strong: mean of 25), and validation accuracy as points."""
     figure = Figure(figsize=(7, 3.2), layout="constrained")
     for axis, values, name in zip(figure.subplots(1, 2), (losses, accuracies), ("loss", "accuracy"), strict=True):
@@ -88,7 +103,9 @@ def confusion_matrix(counts: Sequence[Sequence[int]], names: Sequence[str]) -> b
     axis = figure.subplots()
     axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (i, j), value in np.ndenumerate(share):
-        axis.text(j, i, f"{value:.0%}\n{int(table[i, j])}", ha="center", va="center", color="white" if value > 0.5 else INK, fontsize=8)
+        axis.text(
+            j, i, f"{value:.0%}\n{int(table[i, j])}", ha="center", va="center", color="white" if value > 0.5 else INK, fontsize=8
+        )
     axis.set_xticks(range(len(names)), names)
     axis.set_yticks(range(len(names)), names)
     axis.set_xlabel("predicted", color=SOFT)

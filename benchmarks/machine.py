@@ -7,7 +7,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchaudio", "torchvision", "nvidia-dali-cuda130", "cupy-cuda13x", "numba", "numba-cuda", "numpy", "av", "webdataset")
+PACKAGES = (
+    "torch",
+    "torchaudio",
+    "torchvision",
+    "nvidia-dali-cuda130",
+    "cupy-cuda13x",
+    "numba",
+    "numba-cuda",
+    "numpy",
+    "av",
+    "webdataset",
+)
 
 
 def installed(package: str) -> str | None:

@@ -25,7 +25,9 @@ from dataio.stream.store import LocalStore
 _SLICE = 0.5  # seconds that one contender runs in one round
 
 
-def stages(shards: Path, spec: ClipSpec, *, batch_size: int, threads: int, rounds: int, device: str = "cpu", say: Callable[[str], None]) -> dict:
+def stages(
+    shards: Path, spec: ClipSpec, *, batch_size: int, threads: int, rounds: int, device: str = "cpu", say: Callable[[str], None]
+) -> dict:
     """Measure on a shard set.
 
     Args:
@@ -46,9 +48,13 @@ def stages(shards: Path, spec: ClipSpec, *, batch_size: int, threads: int, round
         reader = ClipReader(store, spec)
         ids = np.arange(batch_size)
         chosen = choose(spec, round(media.clip_seconds * media.rate), 0, 0, ids)
-        rows = list(zip(ids.tolist(), chosen.start.tolist(), chosen.turn.tolist(), chosen.mirror.astype(bool).tolist(), strict=True))
+        rows = list(
+            zip(ids.tolist(), chosen.start.tolist(), chosen.turn.tolist(), chosen.mirror.astype(bool).tolist(), strict=True)
+        )
         raws = [reader.read(*row) for row in rows]
-        found: dict[str, contenders.Contenders] = {"read": {"pread + CRC-32C, one thread": lambda: [reader.read(*row) for row in rows]}}
+        found: dict[str, contenders.Contenders] = {
+            "read": {"pread + CRC-32C, one thread": lambda: [reader.read(*row) for row in rows]}
+        }
         loader_device = _usable(device)
         if loader_device == "cpu":
             found |= _on_cpu(stack, raws, media.size, spec, threads)
@@ -89,7 +95,9 @@ def _usable(device: str) -> str:
     return device
 
 
-def _on_cpu(stack: ExitStack, raws: list, stored: tuple[int, int], spec: ClipSpec, threads: int) -> dict[str, contenders.Contenders]:
+def _on_cpu(
+    stack: ExitStack, raws: list, stored: tuple[int, int], spec: ClipSpec, threads: int
+) -> dict[str, contenders.Contenders]:
     found = {}
     if spec.frames:
         found["decode"] = stack.enter_context(contenders.decode_cpu(raws, stored, threads))

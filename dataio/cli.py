@@ -12,7 +12,9 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, help="Make shards from recordings, and look into them.")
 
-JsonOption = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON; - for standard output.")]
+JsonOption = Annotated[
+    str | None, typer.Option("--json", metavar="FILE", help="Also write the result as JSON; - for standard output.")
+]
 
 
 def size(text: str) -> tuple[int, int]:
@@ -47,7 +49,13 @@ def progress_bar(what: str, total: int) -> Iterator[Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total, note="")
@@ -92,7 +100,9 @@ def build(
     quality: Annotated[int, typer.Option(help="JPEG quality of the frames.")] = 90,
     split: Annotated[str, typer.Option(help="Shares of the recordings; a recording is never divided.")] = "train=0.8,val=0.2",
     shard_bytes: Annotated[int, typer.Option(help="Size of a shard to aim at.")] = 256 * 2**20,
-    allow_mono: Annotated[bool, typer.Option("--allow-mono", help="Copy a mono track to both ears instead of refusing it.")] = False,
+    allow_mono: Annotated[
+        bool, typer.Option("--allow-mono", help="Copy a mono track to both ears instead of refusing it.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes that encode.")] = 1,
     json_file: JsonOption = None,
 ) -> None:
@@ -126,7 +136,9 @@ def build(
 @app.command()
 def verify(
     shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")],
-    deep: Annotated[bool, typer.Option("--deep", help="Also decode every member and check sizes, rates, lengths and time stamps.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also decode every member and check sizes, rates, lengths and time stamps.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     json_file: JsonOption = None,
 ) -> None:

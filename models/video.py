@@ -29,8 +29,8 @@ class CircularConv2d(nn.Module):
 class VideoEncoder(nn.Module):
     """Equirectangular frames to a feature map over azimuth: the largest value over elevation, the mean over time.
 
-    The largest, because an object fills one or two rows of eight and a mean would dilute it; measured, it learns in 10 epochs
-    what the mean has not learned in 20.
+    The largest, because an object fills one or two rows of eight and a mean dilutes it: on synthetic scenes, 10 epochs of
+    spatial alignment, 97.8 % against 95 to 97 %.
 
     Exactly equivariant to turning the viewer: frames rolled by 8·n columns give the map rolled by n, because every
     convolution wraps around and no layer knows where column 0 is. Each frame is encoded alone, with the same weights.

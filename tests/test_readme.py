@@ -45,7 +45,9 @@ def test_commands(followed):
 
 def test_program(followed):
     (program,) = blocks("python")
-    printed = run([sys.executable, "-c", program + "\nprint(tuple(frames.shape), tuple(sound.shape), tuple(yaw.shape))"], followed[0])
+    printed = run(
+        [sys.executable, "-c", program + "\nprint(tuple(frames.shape), tuple(sound.shape), tuple(yaw.shape))"], followed[0]
+    )
     assert "(8, 3, 8, 256, 512) (8, 4, 257, 601) (8,)" in printed
     assert "the consumer waits for data" in printed or "the consumer sets the pace" in printed
 

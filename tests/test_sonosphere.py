@@ -11,6 +11,9 @@ from typing import NamedTuple
 import pytest
 
 import sonosphere
+from dataio.format import manifest
+from dataio.format.clip import PAIRS
+from tests.clips import clips_in
 from tests.media import make_sound, make_video, noise, numbered
 
 
@@ -229,10 +232,15 @@ def test_mono_is_built_on_request(command, good: Path, tmp_path: Path) -> None:
 
 def test_scenes_are_synthesised_and_built(command, tmp_path: Path) -> None:
     raw = tmp_path / "raw"
-    answer = command("shards", "synth", raw, "--recordings", 2, "--seconds", 2, "--seed", 3, "--size", "32x64")
-    assert answer == (0, f"2 recordings of 2 s in {raw}; next: sonosphere shards build {raw} SHARDS\n", "")
+    answer = command("shards", "synth", raw, "--recordings", 1, "--seconds", 2, "--seed", 3, "--size", "32x64")
+    assert answer == (0, f"1 recordings of 2 s in {raw}; next: sonosphere shards build {raw} SHARDS\n", "")
     answer = command("shards", "build", raw, tmp_path / "out", "--size", "32x64")
-    assert answer.out.startswith("2 clips (2 train) of 2 recordings in 1 shards")
+    assert answer.out.startswith("1 clips (1 train) of 1 recordings in 1 shards")
+    assert manifest.load(tmp_path / "out").media.pairs == PAIRS
+    (clip,) = clips_in(tmp_path / "out").values()
+    assert list(clip.pcm) == list(PAIRS)
+    assert "labels.png" in clip.members
+    assert len(clip.frames) == 8
 
 
 @pytest.mark.parametrize(

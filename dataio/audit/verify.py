@@ -16,7 +16,9 @@ from dataio.ingest.executors import Executor
 _SET_FILES = {manifest.FILE, "build.json"}
 
 
-def verify(folder: Path, executor: Executor, *, deep: bool = False, on_shard: Callable[[int, int], None] = lambda done, total: None) -> Audit:
+def verify(
+    folder: Path, executor: Executor, *, deep: bool = False, on_shard: Callable[[int, int], None] = lambda done, total: None
+) -> Audit:
     """Check a whole set; shards in parallel.
 
     Args:
@@ -75,7 +77,9 @@ def verify_shard(shard: int, *, folder: Path, found: manifest.Manifest, deep: bo
         if index.crc32c(np.frombuffer(data, np.uint8)) != row["index_crc" if kind == "npz" else "idx_crc"]:
             result.problems.append(Problem(f"{name}.{kind}", "does not match its checksum in the manifest"))
     if (size, crc) != (row["bytes"], row["crc"]):
-        what = f"has {size} bytes instead of {row['bytes']}" if size != row["bytes"] else "does not match its checksum in the manifest"
+        what = (
+            f"has {size} bytes instead of {row['bytes']}" if size != row["bytes"] else "does not match its checksum in the manifest"
+        )
         result.problems.append(Problem(f"{name}.tar", what))
     try:
         entry = index.load(ours, f"{name}.npz")

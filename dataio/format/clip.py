@@ -31,7 +31,9 @@ def slug(name: str) -> str:
     if not text:
         raise ValueError("a recording needs a name; this one is empty")
     if len(text) > KEY_LIMIT:
-        raise ValueError(f"recording name {name!r} makes a key of {len(text)} characters; the limit is {KEY_LIMIT}: shorten the file name")
+        raise ValueError(
+            f"recording name {name!r} makes a key of {len(text)} characters; the limit is {KEY_LIMIT}: shorten the file name"
+        )
     return text
 
 

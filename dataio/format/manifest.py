@@ -171,7 +171,12 @@ def load(folder: Path) -> Manifest:
     recordings = table.take(columns, str(path), {"recording": "S"})["recording"]
     try:
         begin = shards["recording_begin"]
-        if len(begin) != len(shards["name"]) + 1 or begin[0] != 0 or begin[-1] != len(shards["recordings"]) or (np.diff(begin) < 0).any():
+        if (
+            len(begin) != len(shards["name"]) + 1
+            or begin[0] != 0
+            or begin[-1] != len(shards["recordings"])
+            or (np.diff(begin) < 0).any()
+        ):
             raise table.FormatError(f"{path}: shard.recording_begin does not fit the shards and their recordings")
         table.check_range(shards["recordings"], str(path), "shard.recordings", 0, len(recordings))
         table.check_range(shards["split"], str(path), "shard.split", 0, len(head["splits"]))

@@ -83,7 +83,9 @@ def build(
             rows = workspace.group(number)
             if rows is None:
                 recordings = [usable[name] for name in names]
-                rows = _group(workspace, number, split, recordings, len(shards), source, options, executor, on_progress, done, len(usable))
+                rows = _group(
+                    workspace, number, split, recordings, len(shards), source, options, executor, on_progress, done, len(usable)
+                )
                 workspace.finish_group(number, rows)
             done += len(names)
             shards += [manifest.Shard(**{**row, "recordings": tuple(row["recordings"])}) for row in rows["shards"]]

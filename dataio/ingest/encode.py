@@ -89,7 +89,7 @@ def encode(recording: Recording, options: EncodeOptions, root: Path, spool: Bina
     with ExitStack() as stack:
         tracks = {}
         for path in dict.fromkeys(ear.path for pair in recording.pairs.values() for ear in pair):
-            tracks[path] = open_track(path)
+            tracks[path] = open_track(path, options.rate)
             stack.callback(tracks[path].close)
         seconds, whole = _lengths(recording, tracks, options)
         clips: list[index.Clip] = []
@@ -112,7 +112,9 @@ def encode(recording: Recording, options: EncodeOptions, root: Path, spool: Bina
                 writer.jpeg(frame_extension(n), shown.rgb(*options.size), options.quality)
             rms: dict[str, float] = {}
             for pair, ears in recording.pairs.items():
-                pcm = np.stack([window(tracks[e.path], i * options.samples, options.samples, options.rate)[:, e.channel] for e in ears], 1)
+                pcm = np.stack(
+                    [window(tracks[e.path], i * options.samples, options.samples, options.rate)[:, e.channel] for e in ears], 1
+                )
                 writer.wav(pair_extension(pair), pcm, options.rate)
                 level = np.sqrt(np.mean((pcm.astype(np.float64) / 32768.0) ** 2, 0))
                 rms |= {f"{pair}.L": float(level[0]), f"{pair}.R": float(level[1])}

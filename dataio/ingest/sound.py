@@ -17,6 +17,7 @@ from dataio.ingest.media import SOUND_FILES, opened, reason, sound_facts, start_
 
 _HOLE = 0.005  # seconds; a jump of the time stamps below this is their rounding (Matroska: to the millisecond), not a hole
 _SLACK = 0.1  # seconds by which the sound of a video may end before its head says so: codecs count whole frames
+_LARGEST_FILTER = 2**24  # weights; the rates in use need 2,000,000 (47,952 Hz, slowed down for film) or less
 _MARGIN = 64  # periods of the lower rate kept on either side of a resampled window: more than the filter is long
 
 
@@ -123,9 +124,18 @@ class VideoSound:
         self._opened.__exit__(None, None, None)
 
 
-def open_track(path: Path) -> Track:
-    """The sound in this file, or the sound track of this video. Raises SourceError."""
-    return SoundFile(path) if path.suffix.lower() in SOUND_FILES else VideoSound(path)
+def open_track(path: Path, rate: int) -> Track:
+    """The sound in this file, or the sound track of this video, to be read at `rate` Hz.
+
+    Raises:
+        SourceError: unreadable, or its rate has so little in common with `rate` that the filter would fill the memory.
+    """
+    track: Track = SoundFile(path) if path.suffix.lower() in SOUND_FILES else VideoSound(path)
+    step = math.gcd(track.rate, rate)
+    if track.rate // step * (rate // step) > _LARGEST_FILTER:
+        track.close()
+        raise SourceError(f"{path.name} has an odd sample rate, {track.rate} Hz, which cannot be brought to {rate} Hz")
+    return track
 
 
 @cache

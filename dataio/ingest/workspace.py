@@ -1,9 +1,9 @@
 """The output folder of a build while it is unfinished: whose it is, what is done, and how it is left behind.
 
-    OUT/.build/plan.json          what is being built: a folder with another plan is not ours to touch
-    OUT/.build/lock               held by the one running build
-    OUT/.build/group-000.json     rows of a finished group, whose shards lie in OUT under their final names
-    OUT/.build/*.spool            encoded recordings of groups under way
+OUT/.build/plan.json          what is being built: a folder with another plan is not ours to touch
+OUT/.build/lock               held by the one running build
+OUT/.build/group-000.json     rows of a finished group, whose shards lie in OUT under their final names
+OUT/.build/*.spool            encoded recordings of groups under way
 """
 
 import fcntl
@@ -33,7 +33,9 @@ class Workspace:
             raise SourceError(f"the output {out} is a file")
         self.created = not out.exists()
         if not self.created and any(out.iterdir()) and not (self.work / "plan.json").is_file():
-            what = "already holds a finished shard set" if (out / MANIFEST).is_file() else "is neither empty nor an unfinished build"
+            what = (
+                "already holds a finished shard set" if (out / MANIFEST).is_file() else "is neither empty nor an unfinished build"
+            )
             raise SourceError(f"the output {out} {what}; choose another folder")
         self.work.mkdir(parents=True, exist_ok=True)
         self._lock: IO[str] = open(self.work / "lock", "w")  # noqa: SIM115  held until close()
@@ -47,7 +49,9 @@ class Workspace:
             atomic.write_file(self.work / "plan.json", self._text.encode())
         elif (self.work / "plan.json").read_text() != self._text:
             self._lock.close()
-            raise SourceError(f"the output {out} holds an unfinished build of another source or other options; choose another folder")
+            raise SourceError(
+                f"the output {out} holds an unfinished build of another source or other options; choose another folder"
+            )
         for leftover in (*out.glob(".*.tmp"), *self.work.glob("*.spool")):  # of a run that was killed: the lock was free
             leftover.unlink()
 

@@ -46,7 +46,9 @@ class CudaBatcher:
         if self._frames:
             batch.schedule(self._frames, raws)
         if self._sound:
-            self._sound.feed_input("pcm", [np.ascontiguousarray(pair[:, ear]) for raw in raws for pair in raw.pairs for ear in (0, 1)])
+            self._sound.feed_input(
+                "pcm", [np.ascontiguousarray(pair[:, ear]) for raw in raws for pair in raw.pairs for ear in (0, 1)]
+            )
             self._sound.feed_input("gain", [gain for raw in raws for gain in raw.gains.reshape(-1)])
             self._sound.schedule_run()
             with self._meter.clock("spectrogram"):

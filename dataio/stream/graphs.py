@@ -30,7 +30,9 @@ def frames(device: str, *, batch: int, threads: int) -> Pipeline:
 
     One flat batch of single pictures decodes twice as fast as eight operators a clip, and spreads evenly over the threads.
     """
-    pipe = _frames(device, batch_size=batch, num_threads=threads, device_id=_device_id(device), prefetch_queue_depth=1, exec_dynamic=False)
+    pipe = _frames(
+        device, batch_size=batch, num_threads=threads, device_id=_device_id(device), prefetch_queue_depth=1, exec_dynamic=False
+    )
     pipe.build()
     return pipe
 
@@ -59,7 +61,13 @@ def _sound(device: str, kind: str):
 def sound(device: str, *, batch: int, threads: int, kind: str) -> Pipeline:
     """Mono int16 signals (flat: clips × ears, fed as `pcm`, with a float `gain` each as `gain`) → (257, columns) float32 each."""
     pipe = _sound(
-        device, kind, batch_size=batch, num_threads=threads, device_id=_device_id(device), prefetch_queue_depth=1, exec_dynamic=False
+        device,
+        kind,
+        batch_size=batch,
+        num_threads=threads,
+        device_id=_device_id(device),
+        prefetch_queue_depth=1,
+        exec_dynamic=False,
     )
     pipe.build()
     return pipe

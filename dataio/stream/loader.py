@@ -164,7 +164,9 @@ class ClipLoader:
         """
         for name, mine in self.state_dict().items():
             if name not in ("epoch", "position") and state.get(name) != mine:
-                raise StateError(f"the loader state has {name}={state.get(name)!r}, this loader {mine!r}: it cannot go on from there")
+                raise StateError(
+                    f"the loader state has {name}={state.get(name)!r}, this loader {mine!r}: it cannot go on from there"
+                )
         self.epoch, self._position = int(state["epoch"]), int(state["position"])
 
     def report(self) -> dict[str, Any]:

@@ -77,4 +77,6 @@ def _verdict(stages: dict[str, dict[str, float]], elapsed: float) -> str:
     work = {stage: s["seconds"] for stage, s in stages.items() if stage != "wait"}
     slowest = max(work, key=lambda stage: work[stage])
     part = work[slowest] / sum(work.values())
-    return f"the consumer waits for data {share:.0%} of the time; {slowest} is the largest stage with {part:.0%} of the loader's work"
+    return (
+        f"the consumer waits for data {share:.0%} of the time; {slowest} is the largest stage with {part:.0%} of the loader's work"
+    )

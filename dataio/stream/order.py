@@ -99,7 +99,9 @@ def _window(epoch: Epoch, w: int) -> np.ndarray:
     return ids[permutation(key(epoch.stream, "window", w), len(ids))]
 
 
-def plan(first_clip: np.ndarray, shards: np.ndarray, fingerprint: str, seed: int, epoch: int, window: int, shuffle: bool = True) -> Epoch:
+def plan(
+    first_clip: np.ndarray, shards: np.ndarray, fingerprint: str, seed: int, epoch: int, window: int, shuffle: bool = True
+) -> Epoch:
     """The sequence of an epoch over these shards of a set.
 
     Args:

@@ -38,9 +38,7 @@ def plan(stored: tuple[int, int], size: tuple[int, int]) -> Resize:
     columns, column_weights = resize_table(stored[1], size[1], wrap=True)
     std, mean = np.array(STD), np.array(MEAN)
     gain, bias = 1 / (255 * std), -mean / std
-    return Resize(
-        stored, size, rows, row_weights, columns, column_weights, gain.astype(np.float32), bias.astype(np.float32)
-    )
+    return Resize(stored, size, rows, row_weights, columns, column_weights, gain.astype(np.float32), bias.astype(np.float32))
 
 
 def rotate(frames: np.ndarray, shift: int, mirror: bool, resize: Resize, out: np.ndarray) -> None:

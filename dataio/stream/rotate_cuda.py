@@ -53,7 +53,9 @@ def geometry(clips: int, frames: int, size: tuple[int, int]) -> tuple[tuple[int,
         ValueError: frames × height is over 65,535, or clips are: CUDA's limit for the second and third dimension of a grid.
     """
     if frames * size[0] > 65_535 or clips > 65_535:
-        raise ValueError(f"{clips} clips of {frames} frames {size[0]} high do not fit one launch: at most 65535 clips, and 65535 rows a clip")
+        raise ValueError(
+            f"{clips} clips of {frames} frames {size[0]} high do not fit one launch: at most 65535 clips, and 65535 rows a clip"
+        )
     return (-(-size[1] // THREADS), frames * size[0], clips), THREADS
 
 

@@ -55,11 +55,17 @@ class ClipSpec:
         _check(self.sound in get_args(SoundKind), "sound", self.sound, f"must be one of {', '.join(get_args(SoundKind))}")
         _check(self.sound_seconds > 0, "sound_seconds", self.sound_seconds, "must be positive")
         _check(
-            set(self.augment) <= set(get_args(Augmentation)), "augment", self.augment, f"may hold {', '.join(get_args(Augmentation))}"
+            set(self.augment) <= set(get_args(Augmentation)),
+            "augment",
+            self.augment,
+            f"may hold {', '.join(get_args(Augmentation))}",
         )
         if "mirror" in self.augment:
             _check(
-                ("right" in self.pairs) == ("left" in self.pairs), "pairs", self.pairs, "mirror exchanges right and left: ask for both or neither"
+                ("right" in self.pairs) == ("left" in self.pairs),
+                "pairs",
+                self.pairs,
+                "mirror exchanges right and left: ask for both or neither",
             )
         if self.yaw_classes is not None:
             _check(self.frames > 0, "yaw_classes", self.yaw_classes, "there is no picture to turn with frames=0")
@@ -68,7 +74,9 @@ class ClipSpec:
             except ValueError as error:
                 raise SpecError(str(error)) from None
         if "turn" in self.augment and self.frames:
-            _check(self.size[1] % 4 == 0, "size", self.size, "turn moves the picture by quarters: the width must be a multiple of 4")
+            _check(
+                self.size[1] % 4 == 0, "size", self.size, "turn moves the picture by quarters: the width must be a multiple of 4"
+            )
 
     @property
     def samples(self) -> int:

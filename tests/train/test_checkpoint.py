@@ -55,7 +55,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
         torch.save({"step": Payload()}, file)
     with pytest.raises(ValueError, match="no readable checkpoint"):
         load_checkpoint(tmp_path)
-    (tmp_path / NAME).write_bytes(pickle.dumps(Payload()))
+    (tmp_path / NAME).write_bytes(pickle.dumps(Payload(), protocol=2))
     with pytest.raises(ValueError, match="no readable checkpoint"):
         load_checkpoint(tmp_path)
     assert not (tmp_path / "executed").exists()

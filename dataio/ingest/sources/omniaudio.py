@@ -50,7 +50,9 @@ def _recording(folder: Path, scene: int) -> Found:
     for path in files:
         if match := _TRACK.fullmatch(path.name):
             if int(match[1]) in tracks:
-                return Refused(folder.name, f"{folder.name} holds track {match[1]} twice: {tracks[int(match[1])].name} and {path.name}")
+                return Refused(
+                    folder.name, f"{folder.name} holds track {match[1]} twice: {tracks[int(match[1])].name} and {path.name}"
+                )
             tracks[int(match[1])] = path
     pairs = {pair: (Ear(tracks[a], 0), Ear(tracks[b], 0)) for pair, (a, b) in TRACKS.items() if a in tracks and b in tracks}
     if not pairs:

@@ -15,7 +15,7 @@ def problems(folder: Path, deep: bool = False) -> list[str]:
     return [str(problem) for problem in verify(folder, local(1), deep=deep).problems]
 
 
-@pytest.fixture()
+@pytest.fixture
 def copy(shards, tmp_path) -> Path:
     return shutil.copytree(shards, tmp_path / "copy")
 

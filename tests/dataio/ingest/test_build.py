@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -238,17 +237,3 @@ def test_the_report_lies_beside_the_shards(built) -> None:
     assert report["tail_seconds"] == {name: pytest.approx(0.3, abs=0.001) for name in sorted(CLIPS)}
     assert report["options"]["encode"] == {"seconds": 2.0, "fps": 4.0, "size": [32, 64], "rate": 48_000, "quality": 90}
     assert report["options"]["layout"] == "folder"
-
-
-def test_synthetic_scenes_keep_four_pairs_and_their_class_maps(tmp_path: Path) -> None:
-    from dataio.ingest.scenes import write_recordings
-
-    write_recordings(tmp_path / "raw", recordings=2, seconds=2.0, seed=1, size=(32, 64), fps=8, rate=48_000)
-    report = build(tmp_path / "raw", tmp_path / "shards", OPTIONS, local(1))
-    assert report["options"]["layout"] == "synthetic"
-    assert manifest.load(tmp_path / "shards").media.pairs == ("front", "right", "back", "left")
-    counts = Counter(tuple(sorted(clip.members)) for clip in clips_in(tmp_path / "shards").values())
-    frames = tuple(f"f{i:03d}.jpg" for i in range(8))
-    assert counts == {
-        tuple(sorted((*frames, *(f"{p}.wav" for p in manifest.load(tmp_path / "shards").media.pairs), "labels.png", "json"))): 2
-    }

@@ -100,7 +100,7 @@ def test_a_shard_mixes_the_recordings_of_its_group() -> None:
 def test_the_deal_is_the_same_in_another_process() -> None:
     clips, names = [("a", i) for i in range(9)], dict.fromkeys("abcdef")
     told = f"deal.deal({clips}, 2), deal.splits({names}, {{'x': 0.5, 'y': 0.5}})"
-    code = f"from dataio.ingest import deal; print({told})"
+    code = f"from dataio.ingest import deal; print(({told}))"
     answers = set()
     for seed in "12":  # which Python mixes into its own hashes
         done = subprocess.run(

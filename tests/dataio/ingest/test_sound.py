@@ -21,7 +21,7 @@ SECONDS = 4.3
 
 def _windows(path: Path, seconds: float, total: float = 4.0, rate: int = RATE) -> np.ndarray:
     """`total` seconds of a track, cut into windows of `seconds` and joined again: (samples, channels) int16."""
-    track = open_track(path)
+    track = open_track(path, rate)
     try:
         count = round(seconds * rate)
         return np.concatenate([window(track, at, count, rate) for at in range(0, round(total * rate), count)])
@@ -95,7 +95,7 @@ def test_too_loud_a_float_is_clipped_and_does_not_wrap(tmp_path: Path) -> None:
 
 
 def test_before_and_after_the_track_there_is_silence(tmp_path: Path) -> None:
-    track = open_track(make_sound(tmp_path / "a.wav", np.full((10, 2), 7, np.int16)))
+    track = open_track(make_sound(tmp_path / "a.wav", np.full((10, 2), 7, np.int16)), RATE)
     assert window(track, -3, 20, RATE)[:, 0].tolist() == [0] * 3 + [7] * 10 + [0] * 7
     assert not window(track, 500, 4, RATE).any()
     track.close()
@@ -116,7 +116,7 @@ def test_rounded_time_stamps_tear_no_holes_into_the_sound(tmp_path: Path, name: 
 
 
 def test_a_track_inside_a_video_can_be_read_twice_at_the_same_place(tmp_path: Path) -> None:
-    track = open_track(make_video(tmp_path / "a.mp4", [numbered(0, 32, 64)] * 5, fps=1, sound=noise(5, 48_000)))
+    track = open_track(make_video(tmp_path / "a.mp4", [numbered(0, 32, 64)] * 5, fps=1, sound=noise(5, 48_000)), RATE)
     for start in (0, 96_000, 192_000):
         assert np.array_equal(window(track, start, 96_000, 96_000), window(track, start, 96_000, 96_000))
     track.close()
@@ -146,7 +146,7 @@ def test_a_sound_that_breaks_off_is_an_error_and_not_silence(tmp_path: Path, suf
     else:
         make_video(path, [numbered(0, 32, 64)] * 5, fps=1, sound=noise(5, 48_000))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
-    track = open_track(path)
+    track = open_track(path, RATE)
     with pytest.raises(SourceError, match=rf"a{suffix} breaks off at \d"):
         [window(track, at, RATE, RATE) for at in range(0, 4 * RATE, RATE)]
     track.close()
@@ -164,3 +164,15 @@ def test_resampling_does_not_depend_on_the_number_of_threads(tmp_path: Path) -> 
         torch.set_num_threads(threads)
     assert np.array_equal(got[0], got[1])
     assert np.array_equal(got[0], got[2])
+
+
+@pytest.mark.parametrize(
+    ("rate", "fits"), [(96_000, True), (95_904, True), (11_025, True), (95_999, False), (44_117, False), (1, True)]
+)
+def test_a_rate_that_would_fill_the_memory_is_refused(tmp_path: Path, rate: int, fits: bool) -> None:
+    path = make_sound(tmp_path / "a.wav", noise(1.0, 8000), rate)
+    if fits:
+        open_track(path, RATE).close()
+    else:
+        with pytest.raises(SourceError, match=rf"^a\.wav has an odd sample rate, {rate} Hz, which cannot be brought to 96000 Hz$"):
+            open_track(path, RATE)

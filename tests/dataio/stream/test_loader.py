@@ -153,7 +153,9 @@ def test_augmented_batches_are_turned_and_mirrored_worlds(shards):
 def test_same_order_for_any_ranks_and_threads(shards, last):
     def order(world: int, threads: int) -> list[int]:
         loaders = [
-            ClipLoader(shards, WITHOUT_SOUND, batch_size=8 // world, rank=r, world_size=world, threads=threads, last_batch=last, window=2)
+            ClipLoader(
+                shards, WITHOUT_SOUND, batch_size=8 // world, rank=r, world_size=world, threads=threads, last_batch=last, window=2
+            )
             for r in range(world)
         ]
         try:
@@ -266,7 +268,10 @@ def test_a_flipped_bit_is_named(shards, tmp_path):
         tar.seek(offset)
         tar.write(bytes([byte ^ 4]))
     key = entry.clips["key"][2].decode()
-    with ClipLoader(broken, WITHOUT_SOUND, batch_size=4) as loader, pytest.raises(CorruptClip, match=rf"{key}\.f000\.jpg: checksum mismatch"):
+    with (
+        ClipLoader(broken, WITHOUT_SOUND, batch_size=4) as loader,
+        pytest.raises(CorruptClip, match=rf"{key}\.f000\.jpg: checksum mismatch"),
+    ):
         for _ in loader:
             pass
     assert loader.state_dict()["position"] < 24

@@ -70,7 +70,9 @@ def test_seed_epoch_and_data_change_the_order():
 
 def test_the_order_is_the_same_on_every_machine_and_version():
     """Golden numbers: whoever changes them breaks the resume of every run under way."""
-    assert order.mix(np.array([0x9E3779B97F4A7C15], np.uint64))[0] == 0xE220A8397B1DCDAF  # SplitMix64's published first output for seed 0
+    assert (
+        order.mix(np.array([0x9E3779B97F4A7C15], np.uint64))[0] == 0xE220A8397B1DCDAF
+    )  # SplitMix64's published first output for seed 0
     assert order.key("fingerprint", 1, 2) == 17929018688284570607
     assert order.permutation(order.key("golden"), 10).tolist() == [1, 2, 9, 8, 5, 7, 0, 6, 4, 3]
     assert order.below(order.key("golden"), np.arange(8), 100).tolist() == [64, 5, 25, 76, 76, 36, 73, 39]

@@ -31,7 +31,12 @@ def pictures(seed: int, frames: int, height: int, width: int) -> np.ndarray:
 
 @settings(deadline=None, max_examples=60)
 @given(
-    seed=st.integers(0, 99), frames=st.integers(1, 3), height=st.integers(1, 9), width=st.integers(1, 70), shift=st.integers(-80, 80), mirror=st.booleans()
+    seed=st.integers(0, 99),
+    frames=st.integers(1, 3),
+    height=st.integers(1, 9),
+    width=st.integers(1, 70),
+    shift=st.integers(-80, 80),
+    mirror=st.booleans(),
 )
 def test_turn_is_roll(seed, frames, height, width, shift, mirror):
     stored = pictures(seed, frames, height, width)
@@ -42,7 +47,9 @@ def test_turn_is_roll(seed, frames, height, width, shift, mirror):
 
 
 @settings(deadline=None, max_examples=40)
-@given(seed=st.integers(0, 99), size=st.tuples(st.integers(2, 20), st.integers(2, 30)), shift=st.integers(0, 29), mirror=st.booleans())
+@given(
+    seed=st.integers(0, 99), size=st.tuples(st.integers(2, 20), st.integers(2, 30)), shift=st.integers(0, 29), mirror=st.booleans()
+)
 def test_resizing_and_turning_commute(seed, size, shift, mirror):
     stored = pictures(seed, 2, 12, 24)
     turned = run(stored, shift, mirror, size)
@@ -97,7 +104,9 @@ def test_cuda_kernel_in_the_simulator():
     """In a process of its own, because numba takes the simulator or the driver once, at import."""
     import os
 
-    done = subprocess.run([sys.executable, "-c", SIMULATED], env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", SIMULATED], env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True
+    )
     assert done.stdout.strip() == "agreed", done.stderr
 
 
