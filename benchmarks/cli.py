@@ -51,9 +51,8 @@ def demo(
         f"with the sound of another recording {report['accuracy_without_sound']:.1%}, with noise for video "
         f"{report['accuracy_without_video']:.1%}"
     )
-    print(
-        f"{report['clips_per_second']:.0f} clips/s while training, {report['loader_clips_per_second']:.0f} by the loader alone; {report['verdict']}"
-    )
+    rates = f"{report['clips_per_second']:.0f} clips/s while training, {report['loader_clips_per_second']:.0f} by the loader alone"
+    print(f"{rates}; {report['verdict']}")
     print(f"report: {out / 'report.html'}")
     write_json(report, json_file)
 
@@ -126,7 +125,6 @@ def stages(
             mark = "*" if result["fastest"][stage] == name else " "
             out(f"{mark} {stage:12} {name:42} {rate['median']:8.0f} clips/s  ({rate['min']:.0f} – {rate['max']:.0f})")
     out(f"ceiling {result['ceiling']:.0f} clips/s (decode + spectrogram), {result['ceiling_with_rotation']:.0f} with rotation")
-    out(
-        f"loader {result['loader']:.0f} clips/s: {result['share']:.0%} of the ceiling, {result['share_with_rotation']:.0%} with rotation"
-    )
+    share = f"{result['share']:.0%} of the ceiling, {result['share_with_rotation']:.0%} with rotation"
+    out(f"loader {result['loader']:.0f} clips/s: {share}")
     write_json(result, json_file)

@@ -36,9 +36,8 @@ def main() -> int:
             threads = len(os.sched_getaffinity(0))
             results.append(stages(shards, spec, batch_size=64, threads=threads, rounds=5, device="cuda", say=lambda text: None))
     for result in results:
-        print(
-            f"{len(result['spec']['pairs'])} pair(s): ceiling {result['ceiling']:.0f}, loader {result['loader']:.0f} clips/s ({result['share']:.0%})"
-        )
+        rates = f"ceiling {result['ceiling']:.0f}, loader {result['loader']:.0f} clips/s ({result['share']:.0%})"
+        print(f"{len(result['spec']['pairs'])} pair(s): {rates}")
         for stage, name in result["fastest"].items():
             print(f"  {stage:12} {name:44} {result['stages'][stage][name]['median']:10.0f} clips/s")
     target = Path(os.environ.get("OUT", ".")) / "gpu-check.json"

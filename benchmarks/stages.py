@@ -1,13 +1,14 @@
 """Each stage of the loader alone, the ceiling that they set, and the loader's share of it: all in one run, interleaved.
 
-The ceiling is 1 / (decode + spectrogram) of a clip, each by the fastest contender on the same cores; `ceiling_with_rotation` adds the
-turn, which is work that no implementation can leave out either.
+The ceiling is 1 / (decode + spectrogram) of a clip, each by the fastest contender on the same cores; `ceiling_with_rotation` adds
+the turn, which is work that no implementation can leave out either.
 """
 
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def stages(
     return {
         "bench": "stages",
         "machine": machine(),
-        "spec": {k: v for k, v in vars(spec).items()},
+        "spec": asdict(spec),
         "batch_size": batch_size,
         "threads": threads,
         "rounds": rounds,

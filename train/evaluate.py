@@ -12,7 +12,7 @@ from dataio import ClipLoader
 from train.objectives.spatial import SpatialAlignment
 from train.recipe import Recipe
 from train.run_folder import read_run
-from train.world import pick_device
+from train.world import pick_device, torch_threads
 
 DRAWS = 32
 """Clips of other recordings whose sound each clip is tried with, and noises that each clip is tried with at each yaw: their mean
@@ -69,7 +69,8 @@ def evaluate_spatial(
     objective = SpatialAlignment.from_recipe(recipe)
     objective.load_state_dict(saved["model"])
     objective.to(pick_device(device)).eval()
-    features = _encode(objective, recipe, data or recipe.data.path, split, seed, batch_size)
+    with torch_threads(recipe.compute_threads):
+        features = _encode(objective, recipe, data or recipe.data.path, split, seed, batch_size)
     recordings, classes = features.recording.tolist(), objective.classes
 
     straight = _predict(objective, features.video, features.sound)

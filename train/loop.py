@@ -19,7 +19,7 @@ from train.optim import make_optimizer, make_schedule
 from train.recipe import Recipe
 from train.run_folder import open_run
 from train.validate import has_validation, validate
-from train.world import World, join_world
+from train.world import World, join_world, torch_threads
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -46,7 +46,12 @@ def train(recipe: Recipe) -> Result:
         ValueError: the run folder belongs to another recipe, the data do not make one step, or a setting does not fit them.
         RuntimeError: the loss is no longer finite; the checkpoint before it stays.
     """
-    with join_world(recipe.device) as world, training_loader(recipe, world) as loader, Interrupt() as interrupt:
+    with (
+        torch_threads(recipe.compute_threads),
+        join_world(recipe.device) as world,
+        training_loader(recipe, world) as loader,
+        Interrupt() as interrupt,
+    ):
         return _train(recipe, world, loader, interrupt)
 
 

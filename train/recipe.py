@@ -77,6 +77,7 @@ class Recipe(Settings):
     optim: Optim
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    compute_threads: Positive | None = None  # of torch, on the CPU; null: torch's own choice, all cores
     seed: int = 0
     run: Annotated[Path, BeforeValidator(str)] = Path("runs/spatial")  # YAML reads a folder named 123 as a number
     checkpoint_every: Positive = 200  # steps

@@ -52,6 +52,17 @@ def pick_device(device: str) -> torch.device:
 
 
 @contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Let torch compute with this many threads, None for as many as it does anyway; its former number returns at the end."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def join_world(device: str) -> Iterator[World]:
     """Join the processes that torchrun started (gloo on the CPU, nccl on GPUs), or be alone; leaves them at the end."""
     where = pick_device(device)

@@ -37,7 +37,8 @@ _CLIP_COLUMNS = {"key": "S", "recording": "i", "start": "f"}
 class Facts:
     """What a reader must know of a member before reading it; zero where it does not apply.
 
-    height, width: pixels. rate: Hz. channels, samples: of the sound, samples per channel. data: byte of the member where PCM begins.
+    height, width: pixels. rate: Hz. channels, samples: of the sound, samples per channel. data: byte of the member where PCM
+    begins.
     """
 
     height: int = 0

@@ -30,7 +30,7 @@ _SHARD_COLUMNS = {
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar of a set. name: without `.tar`. crc, index_crc, idx_crc: CRC-32C of the tar, our index and DALI's. recordings: slugs."""
+    """One tar of a set. name: without `.tar`. crc, index_crc, idx_crc: CRC-32C of tar, our index and DALI's. recordings: slugs."""
 
     name: str
     clips: int
@@ -44,7 +44,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Media:
-    """What every clip of a set has in common. size: (height, width) in pixels. rate: Hz. pairs: those found in at least one clip."""
+    """What every clip of a set has in common. size: (height, width), pixels. rate: Hz. pairs: those found in at least one clip."""
 
     clip_seconds: float
     frames: int
@@ -57,8 +57,8 @@ class Media:
 class Manifest:
     """A whole set, by columns.
 
-    shards: one row a shard. recordings: slugs of the set, whose rows are the global recording ids. splits: names, in the order of the
-    shards' `split` column. mean_rms: `front.L` → arithmetic mean of the clips' RMS, of full scale. options: how it was built.
+    shards: one row a shard. recordings: slugs of the set, whose rows are the global recording ids. splits: names, in the order of
+    the shards' `split` column. mean_rms: `front.L` → arithmetic mean of the clips' RMS, of full scale. options: how it was built.
     first_clip: (shards + 1,) int64; the global id of clip r of shard s is first_clip[s] + r.
     """
 
@@ -116,7 +116,7 @@ def _first_clip(clips: np.ndarray) -> np.ndarray:
 
 
 def _fingerprint(media: Media, mean_rms: Mapping[str, float], shards: Sequence[Shard]) -> str:
-    """SHA-256 over all that decides what a reader gets: the media facts, the levels, and every shard's name, length and checksums."""
+    """SHA-256 over all that decides what a reader gets: media facts, levels, and every shard's name, length and checksums."""
     digest = hashlib.sha256(json.dumps([vars(media), dict(mean_rms)], sort_keys=True).encode())
     for s in shards:
         digest.update(f"{s.name} {s.clips} {s.bytes} {s.crc} {s.index_crc} {s.split}\n".encode())

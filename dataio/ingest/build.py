@@ -5,7 +5,8 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ SHARD_BYTES = 256 * 2**20
 class BuildOptions:
     """How a set is built. shard_bytes: aimed at, never far exceeded. split: shares by recording."""
 
-    encode: EncodeOptions = EncodeOptions()
+    encode: EncodeOptions = field(default_factory=EncodeOptions)
     layout: str = "auto"
     split: str = "train=0.8,val=0.2"
     shard_bytes: int = SHARD_BYTES
@@ -206,14 +207,12 @@ def _group(
 
 def _samples(folder: Path, clips: Sequence[Any]) -> Iterator[writer.Sample]:
     """The clips with their bytes, read back from the spools; a few file handles, one clip in memory."""
-    files = {recording: open(folder / f"{recording}.spool", "rb") for recording in dict.fromkeys(c.recording for c in clips)}
-    try:
+    with ExitStack() as stack:
+        recordings = dict.fromkeys(clip.recording for clip in clips)
+        files = {name: stack.enter_context(open(folder / f"{name}.spool", "rb")) for name in recordings}
         for clip in clips:
             payload = []
             for member in clip.members:
                 files[clip.recording].seek(member.offset)
                 payload.append(files[clip.recording].read(member.length))
-            yield writer.Sample(replace(clip), tuple(payload))
-    finally:
-        for file in files.values():
-            file.close()
+            yield writer.Sample(clip, tuple(payload))

@@ -30,7 +30,7 @@ _WAV_HEADER = 44  # bytes before the PCM in what the standard `wave` module writ
 
 @dataclass(frozen=True)
 class EncodeOptions:
-    """What a clip holds. seconds: its length. fps: frames stored per second. size: (height, width). rate: Hz. quality: of the JPEGs.
+    """What a clip holds. seconds: its length. fps: frames stored per second. size: (height, width). rate: Hz. quality: of JPEGs.
 
     Raises:
         ValueError: a value that makes no clip; the message names it.
@@ -138,9 +138,8 @@ def _lengths(recording: Recording, tracks: dict[Path, Track], options: EncodeOpt
     shortest = min(tracks, key=lambda path: tracks[path].seconds)
     sound = tracks[shortest].seconds
     if facts.seconds - sound > options.seconds:
-        raise SourceError(
-            f"{recording.name}: the sound ({shortest.name}, {sound:.2f} s) is shorter than the video ({facts.seconds:.2f} s) by more than a clip"
-        )
+        lengths = f"the sound ({shortest.name}, {sound:.2f} s) is shorter than the video ({facts.seconds:.2f} s)"
+        raise SourceError(f"{recording.name}: {lengths} by more than a clip")
     return (min(facts.seconds, sound), facts.seconds) if facts.seconds else (sound, sound)
 
 

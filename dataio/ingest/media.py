@@ -19,7 +19,7 @@ SOUND_FILES = (".wav", ".flac", ".ogg")  # what libsndfile reads with random acc
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """width, height: pixels as stored. rate: frames per second on average. seconds: by the container's word, 0 if it says nothing."""
+    """width, height: pixels as stored. rate: frames per second on average. seconds: by the container's word, 0 if it has none."""
 
     width: int
     height: int

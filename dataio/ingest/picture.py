@@ -18,7 +18,7 @@ clock (Matroska: 1 ms), and even the most is far below half a frame."""
 
 @dataclass(frozen=True)
 class Shown:
-    """The frame on display at the time asked for. time: of its own stamp, in seconds of the recording. end: when the next is due."""
+    """The frame on display at the time asked for. time: of its stamp, in seconds of the recording. end: when the next is due."""
 
     time: float
     end: float

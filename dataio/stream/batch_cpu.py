@@ -59,14 +59,14 @@ class CpuBatcher:
         pictures = np.asarray(decoded.as_tensor()).reshape(len(out), self._spec.frames, *self._resize.stored, 3)
 
         def turn(i: int) -> None:
-            with self._meter.clock("rotate"):
+            with self._meter.clock("rotate", cpu=True):
                 rotate.rotate(pictures[i], int(job.choices.shift[i]), bool(job.choices.mirror[i]), self._resize, out[i])
 
         list(self._pool.map(turn, range(len(out))))
         pipe.release_outputs()
 
     def _sound(self, raw: RawClip, out: np.ndarray) -> None:
-        with self._meter.clock("spectrogram"):
+        with self._meter.clock("spectrogram", cpu=True):
             ears = 1 if self._spec.sound == "ipd" else 2
             for p, pcm in enumerate(raw.pairs):
                 target = out[p] if ears == 1 else out[2 * p : 2 * p + 2]

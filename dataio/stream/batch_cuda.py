@@ -1,4 +1,4 @@
-"""Batches on the GPU: nvJPEG decodes, a numba kernel turns, DALI takes the spectrograms. Written for it; docs/gpu says what has run."""
+"""Batches on the GPU: nvJPEG decodes, a numba kernel turns, DALI takes the spectrograms; docs/gpu says what of it has run."""
 
 from concurrent.futures import ThreadPoolExecutor
 

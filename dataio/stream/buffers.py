@@ -1,7 +1,7 @@
 """Batch memory that is used again once nobody holds it.
 
-A fresh batch of a few hundred MiB costs tens of milliseconds of page faults. Here a tensor lends its memory: when the last view of it
-is gone, wherever it went, the memory returns to the pool. A batch that the user keeps is simply not used again.
+A fresh batch of a few hundred MiB costs tens of milliseconds of page faults. Here a tensor lends its memory: when the last view
+of it is gone, wherever it went, the memory returns to the pool. A batch that the user keeps is simply not used again.
 """
 
 import weakref
@@ -29,7 +29,7 @@ class BufferPool:
             with self._lock:
                 self.bytes += memory.nbytes
         loan = memory.view()  # torch keeps this view alive as long as any tensor shares its storage
-        weakref.finalize(loan, self._take_back, shape, memory)
+        weakref.finalize(loan, self._take_back, shape, memory).atexit = False
         return torch.from_numpy(loan)
 
     def _take_back(self, shape: tuple[int, ...], memory: np.ndarray) -> None:

@@ -41,8 +41,8 @@ def choose(spec: ClipSpec, clip_samples: int, seed: int, epoch: int, clips: np.n
 def heard(pairs: tuple[str, ...], turn: int, mirror: bool) -> list[tuple[str, bool]]:
     """Which stored pair is heard in place of each of `pairs`, and whether its ears change sides.
 
-    Turning the viewer right by q·90° makes the pair that faced q·90° the new front one: pair i is then the stored pair (i + q) mod 4.
-    Mirroring afterwards exchanges right and left, and the ears within every pair.
+    Turning the viewer right by q·90° makes the pair that faced q·90° the new front one: pair i is then the stored pair
+    (i + q) mod 4. Mirroring afterwards exchanges right and left, and the ears within every pair.
     """
     result = []
     for pair in pairs:

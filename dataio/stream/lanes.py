@@ -5,7 +5,7 @@ FFT. Here nothing is left to proof. A function decorated with `vector_code` runs
 its Python loops unroll, its Python numbers become constants, and every `+ - * /` between Lanes emits one instruction on 16 floats:
 one AVX-512 register, two of AVX2, four of SSE or NEON.
 
-numba's disk cache notices changes of the kernel's own file only, so a kernel should be keyed by its vector code too (stft.py does it).
+numba's disk cache notices changes of the kernel's own file only, so a kernel should be keyed by its vector code too, as in stft.py.
 """
 
 import inspect

@@ -170,7 +170,7 @@ class ClipLoader:
         self.epoch, self._position = int(state["epoch"]), int(state["position"])
 
     def report(self) -> dict[str, Any]:
-        """Stages, rate and verdict since the loader was made: see `Meter.report`; with `fallbacks` and the memory of the batches."""
+        """Stages, rate and verdict since the loader was made (see `Meter.report`), `fallbacks`, and the memory of the batches."""
         return self.meter.report() | {"fallbacks": self.fallbacks, "buffer_bytes": getattr(self._batcher, "buffer_bytes", 0)}
 
     def close(self) -> None:

@@ -15,7 +15,11 @@ _AHEAD = 0.02  # share of a step spent waiting below which the loader counts as 
 
 @dataclass
 class Meter:
-    """Seconds spent per stage. `read`, `rotate` and `spectrogram` are of one clip in one thread; `decode`, `copy` and `wait` of a batch."""
+    """Seconds spent per stage.
+
+    `read`, `rotate` and `spectrogram` are of one clip in one thread, the last two in processor time, so that a core shared with the
+    training step does not look like a slow kernel; `decode`, `copy` and `wait` are of a batch, by the wall clock.
+    """
 
     seconds: dict[str, deque[float]] = field(default_factory=lambda: {stage: deque(maxlen=_KEEP) for stage in STAGES})
     total: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
@@ -26,13 +30,14 @@ class Meter:
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @contextmanager
-    def clock(self, stage: str) -> Iterator[None]:
-        """Time a block as one measurement of this stage."""
-        start = time.perf_counter()
+    def clock(self, stage: str, *, cpu: bool = False) -> Iterator[None]:
+        """Time a block as one measurement of this stage; `cpu` counts what this thread computed, not its waiting for a core."""
+        now = time.thread_time if cpu else time.perf_counter
+        start = now()
         try:
             yield
         finally:
-            self.add(stage, time.perf_counter() - start)
+            self.add(stage, now() - start)
 
     def add(self, stage: str, seconds: float) -> None:
         with self._lock:

@@ -1,8 +1,8 @@
 """Who reads what, when: the order of an epoch, and every random choice, as pure functions of (fingerprint, seed, epoch, clip).
 
 An epoch permutes the shards, takes them a window of a few at a time, and shuffles the clips within each window. So reads stay local
-and mixing stays good. Ranks and batches only cut that one sequence; none of them changes it. Everything rests on SplitMix64 (Steele,
-Lea and Flood 2014), so the order does not depend on the version of any library.
+and mixing stays good. Ranks and batches only cut that one sequence; none of them changes it. Everything rests on SplitMix64
+(Steele, Lea and Flood 2014), so the order does not depend on the version of any library.
 
 Memory is O(shards). Position p of an epoch is found by a search over the windows, and costs one window.
 """

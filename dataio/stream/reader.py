@@ -13,7 +13,7 @@ from dataio.stream.store import LocalStore
 _GAP = 64 * 1024  # bytes: two members nearer than this are read in one go; a second request costs more than the bytes between
 
 
-class CorruptClip(ValueError):
+class CorruptClipError(ValueError):
     """A member does not match its checksum, or is not what the index says. shard, key, extension, offset tell where."""
 
     def __init__(self, shard: str, key: str, extension: str, offset: int, reason: str) -> None:
@@ -23,10 +23,10 @@ class CorruptClip(ValueError):
 
 @dataclass(frozen=True)
 class RawClip:
-    """The bytes of a clip that a batch needs. jpegs: F arrays of uint8. sound: (ears, samples) views of int16 PCM, two a pair.
+    """The bytes of a clip that a batch needs.
 
-    pairs: for each pair of the spec, the stored PCM window (samples, 2) int16, and its two gains (float32), already exchanged where the
-    clip is mirrored (`swap`): the ear to be heard left is column `swap`.
+    jpegs: F arrays of uint8. pairs: for each pair of the spec, its window (samples, 2) int16, what is to be heard left in column 0.
+    gains: (P, 2) float32, of the ears in the same order.
     """
 
     recording: int
@@ -52,7 +52,7 @@ class ClipReader:
         """The bytes of a clip by its global id. start: first sample of the sound window. turn, mirror: as in `choices`.
 
         Raises:
-            CorruptClip: a checksum or a fact is wrong. ReadError, FileNotFoundError: the storage failed.
+            CorruptClipError: a checksum or a fact is wrong. ReadError, FileNotFoundError: the storage failed.
             SpecError: this clip has no such member.
         """
         manifest = self.store.manifest
@@ -75,9 +75,11 @@ class ClipReader:
             raise SpecError(f"{field}: clip {index.clips['key'][row].decode()} of {index.name} has no member {extension}")
         return member
 
-    def _corrupt(self, index: ShardIndex, row: int, member: int, reason: str) -> CorruptClip:
+    def _corrupt(self, index: ShardIndex, row: int, member: int, reason: str) -> CorruptClipError:
         extension = index.extensions[index.members["extension"][member]]
-        return CorruptClip(index.name, index.clips["key"][row].decode(), extension, int(index.members["offset"][member]), reason)
+        return CorruptClipError(
+            index.name, index.clips["key"][row].decode(), extension, int(index.members["offset"][member]), reason
+        )
 
     def _jpegs(self, shard: int, index: ShardIndex, row: int) -> list[np.ndarray]:
         if not self._frames:

@@ -66,8 +66,8 @@ def rotate(frames: np.ndarray, shift: int, mirror: bool, resize: Resize, out: np
         _resize_turn(frames, shift, mirror, r.rows, r.row_weights, r.columns, r.column_weights, r.gain, r.bias, out)
 
 
-# Loops run from 0 over slices whose length they take from the output: then LLVM knows that no index is negative and no pass is aliased,
-# and vectorises the walk over every third byte. Written with offsets inside the index, the same loop is six times slower.
+# Loops run from 0 over slices whose length they take from the output: then LLVM knows that no index is negative, and vectorises
+# the walk over every third byte. With offsets inside the index, the same loop is three times slower.
 
 
 @njit(nogil=True, cache=True, fastmath=True)
@@ -112,7 +112,7 @@ def _add(mixed, row, weight):
 
 @njit(nogil=True, cache=True, fastmath=True)
 def _resize_turn(frames, shift, mirror, rows, row_weights, columns, column_weights, gain, bias, out):
-    """Separable: an output row is first mixed from its input rows, contiguous and in L1, then its columns are gathered from that."""
+    """Separable: an output row is mixed from its input rows, contiguous and in L1, then its columns are gathered from that."""
     count, stored_height, stored_width, _ = frames.shape
     pictures = frames.reshape(count, stored_height, 3 * stored_width)
     height, width = out.shape[2:]

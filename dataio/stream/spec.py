@@ -26,7 +26,8 @@ class ClipSpec:
 
     frames: F, spread evenly over the clip; 0 for no picture. size: (height, width) of the frames.
     pairs: binaural pairs, ears in this order, left first; () for no sound.
-    sound: `log` (natural log of max(power, 1e-5)), `magnitude`, `complex` (real, imaginary) or `ipd` (cos, sin of left minus right).
+    sound: `log` (natural log of max(power, 1e-5)), `magnitude`, `complex` (real, imaginary) or `ipd` (cos, sin of left minus
+        right).
     sound_rate: Hz, that of the shards. sound_seconds: length of the window, which is drawn uniformly within the clip.
     yaw_classes: K; the frames are turned by a drawn multiple of 360°/K. None: never turned.
     augment: `turn` (the world by q·90°: picture and pairs alike) and `mirror` (left and right exchanged, in picture and ears).

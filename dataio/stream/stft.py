@@ -90,11 +90,11 @@ def reflect(pcm: Any, start: int, out: Any) -> None:
 
 
 def compiled(revision: int) -> Any:
-    """The kernel, cached on disk by `revision`: numba itself notices only changes of this file, not of the vector code that it calls."""
+    """The kernel, cached on disk by `revision`: numba itself notices changes of this file, not of the vector code it calls."""
 
     @njit(nogil=True, cache=True)
     def kernel(pcm: Any, gains: Any, out: Any, frames: int, kind: int) -> None:
-        """Flat int16 pairs to flat planes of 257 × frames; frames ≥ 16, kind indexes KINDS. The last block overlaps the one before."""
+        """Flat int16 pairs to flat planes of 257 × frames; frames ≥ 16, kind indexes KINDS. The last block overlaps another."""
         assert revision  # only so that numba's cache keys the kernel by it
         window, x, z = aligned(2 * WINDOW), aligned(2 * EAR), aligned(2 * SCRATCH)
         ends = np.empty(2 * SPAN * HOP, np.int16)

@@ -37,6 +37,7 @@ def settings(shards, tmp_path) -> dict:
         "optim": {"lr": 1e-3, "epochs": 2, "warmup_steps": 2},
         "run": str(tmp_path / "run"),
         "device": "cpu",
+        "compute_threads": 1,
         "log_every": 2,
         "validate_every": 2,
     }

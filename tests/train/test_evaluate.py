@@ -24,6 +24,7 @@ def run(shards, tmp_path_factory):
             "optim": {"epochs": 1},
             "run": str(folder),
             "device": "cpu",
+            "compute_threads": 1,
         })
     )  # fmt: skip
     return folder

@@ -170,3 +170,9 @@ def test_two_processes_agree(settings, tmp_path):
     assert done.stdout.split() == ["2", "2"]
     assert [line["step"] for line in read_log(tmp_path / "run")] == [1, 2]
     assert load_checkpoint(tmp_path / "run")["loader"]["position"] == 8
+
+
+def test_torch_gets_its_threads_back(settings):
+    before = torch.get_num_threads()
+    train(with_settings(settings, compute_threads=before + 1, optim__epochs=None, optim__steps=1))
+    assert torch.get_num_threads() == before

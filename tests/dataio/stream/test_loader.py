@@ -16,7 +16,7 @@ from dataio import ClipLoader, ClipSpec
 from dataio.format import index, manifest
 from dataio.format.clip import PAIRS
 from dataio.stream.loader import StateError
-from dataio.stream.reader import CorruptClip
+from dataio.stream.reader import CorruptClipError
 from dataio.stream.rotate import MEAN, STD
 
 SMALL = ClipSpec(frames=4, size=(32, 64), pairs=("front",), yaw_classes=4)
@@ -246,9 +246,13 @@ def test_threads_end_with_break_exception_and_close(shards):
     loader = ClipLoader(shards, SMALL, batch_size=2)
     for _ in loader:
         break
-    with pytest.raises(KeyError):
+
+    def broken_loop() -> None:
         for batch in loader:
             batch["nothing"]
+
+    with pytest.raises(KeyError):
+        broken_loop()
     loader.close()
     gc.collect()
     assert threading.active_count() == before
@@ -270,7 +274,7 @@ def test_a_flipped_bit_is_named(shards, tmp_path):
     key = entry.clips["key"][2].decode()
     with (
         ClipLoader(broken, WITHOUT_SOUND, batch_size=4) as loader,
-        pytest.raises(CorruptClip, match=rf"{key}\.f000\.jpg: checksum mismatch"),
+        pytest.raises(CorruptClipError, match=rf"{key}\.f000\.jpg: checksum mismatch"),
     ):
         for _ in loader:
             pass
