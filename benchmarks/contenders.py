@@ -27,16 +27,18 @@ def decode_cpu(raws: list[RawClip], size: tuple[int, int], threads: int) -> Iter
     pipe = graphs.frames("cpu", batch=len(jpegs), threads=threads)
     tensors = [torch.from_numpy(jpeg.copy()) for jpeg in jpegs]
 
-    def dali() -> None:
+    def dali() -> np.ndarray:
         pipe.feed_input("jpeg", jpegs)
-        pipe.run()
+        return np.asarray(pipe.run()[0].as_tensor())
 
     with ThreadPoolExecutor(threads) as pool:
 
-        def torchvision_threads() -> None:
+        def torchvision_threads() -> list[torch.Tensor]:
             from torchvision.io import decode_jpeg
 
-            list(pool.map(lambda chunk: [decode_jpeg(tensors[i]) for i in chunk], chunks))
+            return [
+                picture for part in pool.map(lambda chunk: [decode_jpeg(tensors[i]) for i in chunk], chunks) for picture in part
+            ]
 
         found: Contenders = {"DALI decoders.image, flat batch": dali, "torchvision decode_jpeg, threads": torchvision_threads}
         try:
@@ -49,7 +51,7 @@ def decode_cpu(raws: list[RawClip], size: tuple[int, int], threads: int) -> Iter
                 for i in chunk:
                     simplejpeg.decode_jpeg(jpegs[i].data, "RGB", fastdct=True, fastupsample=True, buffer=out[i])
 
-            found["libjpeg-turbo (simplejpeg), threads"] = lambda: list(pool.map(turbo, chunks))
+            found["libjpeg-turbo (simplejpeg), threads"] = lambda: (list(pool.map(turbo, chunks)), out)[1]
         yield found
 
 
@@ -73,14 +75,14 @@ def spectrogram_cpu(raws: list[RawClip], spec: ClipSpec, threads: int) -> Iterat
         return power.clamp_(min=stft.FLOOR).log_().T if spec.sound == "log" else power.sqrt_().T
 
     with ThreadPoolExecutor(threads) as pool:
-        found: Contenders = {"Sonosphere stft, threads": lambda: list(pool.map(ours, range(len(raws))))}
+        found: Contenders = {"Sonosphere stft, threads": lambda: (list(pool.map(ours, range(len(raws)))), out)[1]}
         if spec.sound in ("log", "magnitude"):
             pipe = graphs.sound("cpu", batch=len(signals), threads=threads, kind=spec.sound)
 
-            def dali() -> None:
+            def dali() -> np.ndarray:
                 pipe.feed_input("pcm", signals)
                 pipe.feed_input("gain", gains)
-                pipe.run()
+                return np.asarray(pipe.run()[0].as_tensor())
 
             found["DALI spectrogram"] = dali
             found["torch rfft, an ear at a time, threads"] = lambda: list(pool.map(ear, range(len(signals))))

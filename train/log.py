@@ -99,7 +99,7 @@ class RunLog:
 
     def say(self, text: str) -> None:
         """One line for people, above the progress bar."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _write(self, name: str, lines: list[dict[str, Any]]) -> None:
         if not self.world.first:

@@ -112,9 +112,11 @@ def encode(recording: Recording, options: EncodeOptions, root: Path, spool: Bina
                 writer.jpeg(frame_extension(n), shown.rgb(*options.size), options.quality)
             rms: dict[str, float] = {}
             for pair, ears in recording.pairs.items():
-                pcm = np.stack(
-                    [window(tracks[e.path], i * options.samples, options.samples, options.rate)[:, e.channel] for e in ears], 1
-                )
+                tracks_heard = {ear.path: tracks[ear.path] for ear in ears}
+                heard = {
+                    path: window(track, i * options.samples, options.samples, options.rate) for path, track in tracks_heard.items()
+                }
+                pcm = np.stack([heard[ear.path][:, ear.channel] for ear in ears], 1)
                 writer.wav(pair_extension(pair), pcm, options.rate)
                 level = np.sqrt(np.mean((pcm.astype(np.float64) / 32768.0) ** 2, 0))
                 rms |= {f"{pair}.L": float(level[0]), f"{pair}.R": float(level[1])}

@@ -16,7 +16,7 @@ THREADS = 256  # a block: eight warps, each writing 128 neighbouring bytes of on
 @cuda.jit
 def _kernel(frames, shift, mirror, rows, row_weights, columns, column_weights, gain, bias, out):
     """frames (B, F, H, W, 3) uint8 → out (B, 3, F, height, width). Grid: x over columns, y over rows × frames, z over clips."""
-    x = cuda.blockIdx.x * THREADS + cuda.threadIdx.x
+    x = cuda.grid(1)
     clip = cuda.blockIdx.z
     f, y = cuda.blockIdx.y // out.shape[3], cuda.blockIdx.y % out.shape[3]
     width = out.shape[4]
