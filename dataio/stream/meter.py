@@ -25,8 +25,10 @@ class Meter:
     total: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
     occupancy: deque[float] = field(default_factory=lambda: deque(maxlen=_KEEP))
     clips: int = 0
-    began: float | None = None
+    began: float | None = None  # perf_counter() when the first batch was there
     ended: float = 0.0
+    first_seconds: float = 0.0
+    first_clips: int = 0
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     @contextmanager
@@ -47,20 +49,25 @@ class Meter:
     def delivered(self, clips: int, occupancy: float, asked: float) -> None:
         """A batch was handed out. occupancy: of the queue when it was asked for, 0 … 1. asked: perf_counter() of the asking."""
         now = time.perf_counter()
-        self.add("wait", now - asked)
-        self.occupancy.append(occupancy)
-        self.began = asked if self.began is None else self.began
+        if self.began is None:  # the first batch of all meets cold caches and unloaded kernels, and says nothing about the pace
+            self.began, self.first_seconds, self.first_clips = now, now - asked, clips
+        else:
+            self.add("wait", now - asked)
+            self.occupancy.append(occupancy)
         self.ended, self.clips = now, self.clips + clips
 
     def report(self) -> dict:
-        """`stages`: median and 95th percentile in ms, and busy seconds of each; clips_per_second, queue_occupancy, verdict."""
+        """`stages`: median and 95th percentile in ms, and busy seconds of each; clips_per_second and queue_occupancy after the first
+        batch, first_batch_seconds, verdict.
+        """
         with self._lock:
             stages = {stage: _summary(values, self.total[stage]) for stage, values in self.seconds.items() if values}
         elapsed = self.ended - self.began if self.began is not None else 0.0
         return {
             "stages": stages,
             "clips": self.clips,
-            "clips_per_second": self.clips / elapsed if elapsed > 0 else 0.0,
+            "clips_per_second": (self.clips - self.first_clips) / elapsed if elapsed > 0 else 0.0,
+            "first_batch_seconds": self.first_seconds,
             "queue_occupancy": statistics.fmean(self.occupancy) if self.occupancy else 0.0,
             "verdict": _verdict(stages, elapsed),
         }
