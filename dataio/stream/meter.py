@@ -57,8 +57,8 @@ class Meter:
         self.ended, self.clips = now, self.clips + clips
 
     def report(self) -> dict:
-        """`stages`: median and 95th percentile in ms, and busy seconds of each; clips_per_second and queue_occupancy after the first
-        batch, first_batch_seconds, verdict.
+        """`stages`: median and 95th percentile in ms, and busy seconds of each; clips_per_second and queue_occupancy after the
+        first batch, first_batch_seconds, verdict.
         """
         with self._lock:
             stages = {stage: _summary(values, self.total[stage]) for stage, values in self.seconds.items() if values}
@@ -87,6 +87,8 @@ def _verdict(stages: dict[str, dict[str, float]], elapsed: float) -> str:
     if share < _AHEAD:
         return f"the consumer sets the pace: it waits for data {share:.1%} of the time, so a faster loader would gain nothing"
     work = {stage: s["seconds"] for stage, s in stages.items() if stage != "wait"}
+    if not work:
+        return f"the consumer waits for data {share:.0%} of the time"
     slowest = max(work, key=lambda stage: work[stage])
     part = work[slowest] / sum(work.values())
     return (
