@@ -92,7 +92,7 @@ def synth(
 def build(
     source: Annotated[Path, typer.Argument(help="Folder of raw recordings.")],
     out: Annotated[Path, typer.Argument(help="Folder for the shards: new, empty, or an unfinished build of the same.")],
-    layout: Annotated[str, typer.Option(help="auto, folder (video + sound paired by name) or synthetic.")] = "auto",
+    layout: Annotated[str, typer.Option(help="auto, folder (video + sound paired by name), omniaudio or synthetic.")] = "auto",
     picture: Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of the stored frames.")] = "256x512",
     fps: Annotated[float, typer.Option(help="Frames stored per second.")] = 4.0,
     clip_seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 2.0,

@@ -5,7 +5,7 @@ Columnar, O(shards): a million shards load in well under a second, and nothing i
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from dataio.format import table
+from dataio.format.clip import PAIRS
 
 KIND, VERSION = "sonosphere-manifest", 1
 FILE = "manifest.npz"
@@ -25,12 +26,15 @@ _SHARD_COLUMNS = {
     "index_crc": "u",
     "idx_crc": "u",
     "split": "i",
+    "pairs": "i",
 }
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar of a set. name: without `.tar`. crc, index_crc, idx_crc: CRC-32C of tar, our index and DALI's. recordings: slugs."""
+    """One tar of a set. name: without `.tar`. crc, index_crc, idx_crc: CRC-32C of tar, our index and DALI's. recordings: slugs.
+    pairs: those that every clip of it has.
+    """
 
     name: str
     clips: int
@@ -40,6 +44,7 @@ class Shard:
     idx_crc: int
     split: str
     recordings: tuple[str, ...]
+    pairs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -86,17 +91,17 @@ class Manifest:
         begin = self.shards["recording_begin"]
         return self.shards["recordings"][begin[shard] : begin[shard + 1]]
 
-    def select(self, split: str | None) -> np.ndarray:
-        """Shard rows of a split, (n,) int64; all of them for None.
+    def select(self, split: str | None, pairs: Iterable[str] = ()) -> np.ndarray:
+        """Rows of the shards of a split (None: of all) in which every clip has these pairs, (n,) int64.
 
         Raises:
             ValueError: no such split; the message names those there are.
         """
-        if split is None:
-            return np.arange(len(self))
-        if split not in self.splits:
+        if split is not None and split not in self.splits:
             raise ValueError(f"split={split!r} is not in this set; it has {list(self.splits)}")
-        return np.flatnonzero(self.shards["split"] == self.splits.index(split))
+        needed = _mask(pairs)
+        chosen = self.shards["pairs"] & needed == needed
+        return np.flatnonzero(chosen if split is None else chosen & (self.shards["split"] == self.splits.index(split)))
 
     def dump(self) -> bytes:
         head = {
@@ -109,6 +114,11 @@ class Manifest:
             "splits": list(self.splits),
         }
         return table.dump(head, {"recording": self.recordings} | {f"shard.{k}": v for k, v in self.shards.items()})
+
+
+def _mask(pairs: Iterable[str]) -> int:
+    """Pairs as bits, in the order of PAIRS."""
+    return sum(1 << PAIRS.index(pair) for pair in pairs)
 
 
 def _first_clip(clips: np.ndarray) -> np.ndarray:
@@ -137,6 +147,7 @@ def build(shards: Sequence[Shard], media: Media, mean_rms: Mapping[str, float], 
         "index_crc": np.array([s.index_crc for s in shards], np.uint32),
         "idx_crc": np.array([s.idx_crc for s in shards], np.uint32),
         "split": np.array([splits.index(s.split) for s in shards], np.int32),
+        "pairs": np.array([_mask(s.pairs) for s in shards], np.int32),
         "recording_begin": np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
         "recordings": np.array([number[slug] for s in shards for slug in s.recordings], np.int32),
     }
@@ -180,6 +191,7 @@ def load(folder: Path) -> Manifest:
             raise table.FormatError(f"{path}: shard.recording_begin does not fit the shards and their recordings")
         table.check_range(shards["recordings"], str(path), "shard.recordings", 0, len(recordings))
         table.check_range(shards["split"], str(path), "shard.split", 0, len(head["splits"]))
+        table.check_range(shards["pairs"], str(path), "shard.pairs", 0, 1 << len(PAIRS))
         media = dict(head["media"])
         media |= {"size": tuple(media["size"]), "pairs": tuple(media["pairs"])}
         return Manifest(

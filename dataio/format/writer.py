@@ -11,6 +11,7 @@ import google_crc32c
 import numpy as np
 
 from dataio.format import atomic, index
+from dataio.format.clip import PAIRS, pair_extension
 from dataio.format.manifest import Shard
 
 _HEADER = 512  # bytes of a USTAR header; every name here is short enough for exactly one
@@ -87,6 +88,7 @@ def write_shard(folder: Path, name: str, split: str, samples: Iterable[Sample]) 
         idx_crc=index.crc32c(np.frombuffer(dalis, np.uint8)),
         split=split,
         recordings=shard_index.recordings,
+        pairs=tuple(pair for pair in PAIRS if (shard_index.column(pair_extension(pair)) >= 0).all()),
     )
 
 

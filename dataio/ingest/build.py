@@ -80,7 +80,9 @@ def build(
         rms: dict[str, list[float]] = {}
         tails: dict[str, float] = {}
         done = 0
-        for number, (split, names) in enumerate(deal.groups(split_of)):
+        # a shard holds one split, and recordings with the same pairs: a reader that needs the others can leave it out as a whole
+        kind_of = {name: (split, *sorted(usable[name].pairs)) for name, split in split_of.items()}
+        for number, ((split, *_), names) in enumerate(deal.groups(kind_of)):
             rows = workspace.group(number)
             if rows is None:
                 recordings = [usable[name] for name in names]
@@ -89,7 +91,7 @@ def build(
                 )
                 workspace.finish_group(number, rows)
             done += len(names)
-            shards += [manifest.Shard(**{**row, "recordings": tuple(row["recordings"])}) for row in rows["shards"]]
+            shards += [_row(row) for row in rows["shards"]]
             for ear, values in rows["rms"].items():
                 rms.setdefault(ear, []).extend(values)
             skipped |= rows["skipped"]
@@ -123,6 +125,11 @@ def build(
     }
     workspace.publish(result.dump(), report)
     return report
+
+
+def _row(row: dict[str, Any]) -> manifest.Shard:
+    """A shard's row for the manifest, from the JSON that a finished group left."""
+    return manifest.Shard(**row | {"recordings": tuple(row["recordings"]), "pairs": tuple(row["pairs"])})
 
 
 def _nameable(found: sources.Found) -> sources.Found:

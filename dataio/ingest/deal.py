@@ -2,6 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+K = TypeVar("K", str, tuple[str, ...])
 
 GROUP = 16  # recordings whose clips are dealt over the same shards; the unit of work and of resume
 
@@ -50,12 +53,12 @@ def splits(given: Mapping[str, str | None], shares: Mapping[str, float]) -> dict
     return result | dict.fromkeys(open_names[at:], first)
 
 
-def groups(split_of: Mapping[str, str], size: int = GROUP) -> list[tuple[str, tuple[str, ...]]]:
-    """(split, recordings) of every group: recordings of one split, `size` at a time, in the order of their names."""
+def groups(kind_of: Mapping[str, K], size: int = GROUP) -> list[tuple[K, tuple[str, ...]]]:
+    """(kind, recordings) of every group: recordings of one kind (split and pairs, say), `size` at a time, ordered by name."""
     result = []
-    for split in sorted(set(split_of.values())):
-        names = sorted(name for name, s in split_of.items() if s == split)
-        result += [(split, tuple(names[i : i + size])) for i in range(0, len(names), size)]
+    for kind in sorted(set(kind_of.values())):
+        names = sorted(name for name, k in kind_of.items() if k == kind)
+        result += [(kind, tuple(names[i : i + size])) for i in range(0, len(names), size)]
     return result
 
 

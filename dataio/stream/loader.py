@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from dataio.stream import choices, order
@@ -84,7 +85,7 @@ class ClipLoader:
         self.meter = Meter()
         self.fallbacks: list[str] = []
         self.device = self._choose(device)
-        self._shards = self.store.manifest.select(split)
+        self._shards = self._select()
         self._position = 0
         self._prefetch = prefetch
         self._batcher = self._make(ClipReader(self.store, spec), threads)
@@ -94,10 +95,22 @@ class ClipLoader:
         if kind not in ("cpu", "cuda"):
             raise ValueError(f"device={device!r} must be cpu or cuda[:index]")
         if kind == "cuda" and not torch.cuda.is_available():
-            self.fallbacks.append(f"device={device!r}: no usable GPU, so everything runs on the CPU")
-            print(f"sonosphere: {self.fallbacks[-1]}", file=sys.stderr)
+            self._note(f"device={device!r}: no usable GPU, so everything runs on the CPU")
             return "cpu"
         return device
+
+    def _select(self) -> np.ndarray:
+        """Shards of the split whose clips have the pairs asked for; says which share of them is left out."""
+        every = self.store.manifest.select(self.split)
+        chosen = self.store.manifest.select(self.split, self.spec.stored_pairs)
+        if len(chosen) < len(every):
+            lacking = f"{len(every) - len(chosen)} of {len(every)} shards lack one of the pairs {', '.join(self.spec.stored_pairs)}"
+            self._note(f"pairs={self.spec.pairs!r}: {lacking}, so their clips are left out")
+        return chosen
+
+    def _note(self, text: str) -> None:
+        self.fallbacks.append(text)
+        print(f"sonosphere: {text}", file=sys.stderr)
 
     def _make(self, reader: ClipReader, threads: int) -> Batcher:
         if self.device == "cpu":

@@ -84,6 +84,11 @@ class ClipSpec:
         """Samples of a sound window."""
         return round(self.sound_seconds * self.sound_rate)
 
+    @property
+    def stored_pairs(self) -> tuple[str, ...]:
+        """Pairs that a clip must have: turned, another one faces the front."""
+        return PAIRS if self.pairs and "turn" in self.augment else self.pairs
+
     def check(self, manifest: Manifest) -> None:
         """That this set has what the spec asks for.
 
@@ -94,8 +99,7 @@ class ClipSpec:
         if self.frames:
             _check(self.frames <= media.frames, "frames", self.frames, f"the clips of this set hold {media.frames}")
         if self.pairs:
-            needed = PAIRS if "turn" in self.augment else self.pairs
-            missing = [pair for pair in needed if pair not in media.pairs]
+            missing = [pair for pair in self.stored_pairs if pair not in media.pairs]
             why = " (turn hears the pair that faces the new front)" if "turn" in self.augment else ""
             _check(not missing, "pairs", self.pairs, f"this set has no {', '.join(missing)}; it has {', '.join(media.pairs)}{why}")
             _check(self.sound_rate == media.rate, "sound_rate", self.sound_rate, f"the sound of this set is at {media.rate} Hz")

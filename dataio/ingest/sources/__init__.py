@@ -4,18 +4,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dataio.ingest.errors import SourceError
-from dataio.ingest.sources import folder, synthetic
+from dataio.ingest.sources import folder, omniaudio, synthetic
 from dataio.ingest.sources.recording import Ear, Found, Recording, Refused
 
 __all__ = ["LAYOUTS", "Ear", "Found", "Recording", "Refused", "SourceError", "detect", "find"]
 
-_READERS: dict[str, Callable[..., list[Found]]] = {"folder": folder.recordings, "synthetic": synthetic.recordings}
+_READERS: dict[str, Callable[..., list[Found]]] = {
+    "folder": folder.recordings,
+    "omniaudio": omniaudio.recordings,
+    "synthetic": synthetic.recordings,
+}
 LAYOUTS = ("auto", *_READERS)
 
 
 def detect(root: Path) -> str:
     """The layout of this source folder."""
-    return "synthetic" if (root / synthetic.MARKER).is_file() else "folder"
+    if (root / synthetic.MARKER).is_file():
+        return "synthetic"
+    return "omniaudio" if any(omniaudio.is_scene(path) for path in root.iterdir()) else "folder"
 
 
 def find(root: Path, layout: str, *, allow_mono: bool = False) -> list[Found]:

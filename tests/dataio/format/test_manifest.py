@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataio.format import manifest, table
+from dataio.format.clip import PAIRS
 
 WORD = st.integers(0, 2**32 - 1)
 MEDIA = manifest.Media(2.0, 8, (256, 512), 96_000, ("front", "back"))
@@ -25,6 +26,7 @@ SHARD = st.builds(
     idx_crc=WORD,
     split=st.sampled_from(["train", "val", "test"]),
     recordings=st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=4, unique=True).map(tuple),
+    pairs=st.sets(st.sampled_from(PAIRS)).map(lambda chosen: tuple(pair for pair in PAIRS if pair in chosen)),
 )
 
 
@@ -47,7 +49,9 @@ def test_what_is_written_is_read_back(folder: Path, shards: list[manifest.Shard]
     for i, shard in enumerate(shards):
         row = {name: int(got.shards[name][i]) for name in ("clips", "bytes", "crc", "index_crc", "idx_crc")}
         slugs = tuple(got.recordings[r].decode() for r in got.shard_recordings(i))
-        assert manifest.Shard(got.name(i), **row, split=got.splits[got.shards["split"][i]], recordings=slugs) == shard
+        pairs = tuple(pair for pair in PAIRS if i in got.select(None, [pair]))
+        assert manifest.Shard(got.name(i), **row, split=got.splits[got.shards["split"][i]], recordings=slugs, pairs=pairs) == shard
+        assert i in got.select(shard.split, shard.pairs)
         assert got.first_clip[i] == sum(earlier.clips for earlier in shards[:i])
 
 
@@ -62,8 +66,8 @@ def test_the_splits_divide_the_shards(shards: list[manifest.Shard]) -> None:
 
 
 TWO = [
-    manifest.Shard("clips-000000", 10, 1000, 1, 2, 3, "train", ("a", "b")),
-    manifest.Shard("clips-000001", 11, 1001, 4, 5, 6, "val", ("c",)),
+    manifest.Shard("clips-000000", 10, 1000, 1, 2, 3, "train", ("a", "b"), ("front", "back")),
+    manifest.Shard("clips-000001", 11, 1001, 4, 5, 6, "val", ("c",), ("front",)),
 ]
 
 
@@ -148,6 +152,7 @@ def test_a_million_shards_and_a_billion_clips_load_in_memory_that_only_the_shard
         "bytes": np.full(n, 2**28, np.int64),
         **{name: np.zeros(n, np.uint32) for name in ("crc", "index_crc", "idx_crc")},
         "split": np.zeros(n, np.int32),
+        "pairs": np.zeros(n, np.int32),
         "recording_begin": np.arange(n + 1),
         "recordings": np.zeros(n, np.int32),
     }

@@ -136,7 +136,7 @@ def test_the_row_for_the_manifest_matches_the_files(tmp_path: Path) -> None:
     row = writer.write_shard(tmp_path, "clips-000007", "val", samples())
     tar, ours, dalis = ((tmp_path / f"clips-000007.{suffix}").read_bytes() for suffix in ("tar", "npz", "idx"))
     sums = (index.crc32c(tar), index.crc32c(ours), index.crc32c(dalis))
-    assert row == manifest.Shard("clips-000007", 9, len(tar), *sums, "val", ("a", "b", "c"))
+    assert row == manifest.Shard("clips-000007", 9, len(tar), *sums, "val", ("a", "b", "c"), ("front",))
 
 
 def test_the_same_samples_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
