@@ -36,7 +36,8 @@ def followed(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 def test_commands(followed):
     folder, printed = followed
-    assert len(printed) == 6
+    assert len(printed) == 7
+    assert "everything is right" in printed["shards verify"]
     assert "64 clips" in printed["shards build"] and "0 skipped" in printed["shards build"]
     assert (folder / "runs/spatial/checkpoint.pt").is_file()
     assert "accuracy" in printed["evaluate runs/spatial"]
