@@ -85,6 +85,7 @@ class ClipLoader:
         self.meter = Meter()
         self.fallbacks: list[str] = []
         self.device = self._choose(device)
+        spec.check(self.store.manifest)
         self._shards = self._select()
         self._position = 0
         self._prefetch = prefetch

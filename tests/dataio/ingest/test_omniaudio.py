@@ -86,6 +86,13 @@ def test_the_loader_leaves_out_what_lacks_a_pair_and_says_so(shards, capsys):
     assert "clips are left out" in capsys.readouterr().err
 
 
+def test_what_no_shard_has_is_one_error_and_no_note(shards, tmp_path, capsys):
+    spec = ClipSpec(frames=0, pairs=("right",), sound_rate=44_100)
+    with pytest.raises(ValueError, match="sound_rate=44100"):
+        ClipLoader(shards, spec, batch_size=1)
+    assert capsys.readouterr().err == ""
+
+
 def test_broken_scenes_are_named(source, tmp_path):
     scene(tmp_path, 40)
     (tmp_path / "scene0041").mkdir()
