@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from dataio.format.atomic import sync_folder
+
 NAME = "checkpoint.pt"
 
 
@@ -19,11 +21,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    directory = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(directory)  # the new name itself survives a power cut only then
-    finally:
-        os.close(directory)
+    sync_folder(folder)
     return path
 
 

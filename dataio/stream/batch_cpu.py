@@ -10,7 +10,7 @@ from dataio.stream.buffers import BufferPool
 from dataio.stream.choices import Choices
 from dataio.stream.meter import Meter
 from dataio.stream.reader import ClipReader, RawClip
-from dataio.stream.spec import ClipSpec
+from dataio.stream.spec import ClipSpec, SpecError
 
 
 def sound_shape(spec: ClipSpec) -> tuple[int, ...]:
@@ -21,10 +21,16 @@ def sound_shape(spec: ClipSpec) -> tuple[int, ...]:
 
 
 class CpuBatcher:
-    """Every clip is one task a stage, in `threads` threads; DALI has as many of its own, and the two take turns."""
+    """Every clip is one task a stage, in `threads` threads; DALI has as many of its own, and the two take turns.
+
+    Raises:
+        SpecError: frames in float16, which the CPU's kernel does not write.
+    """
 
     def __init__(self, reader: ClipReader, *, batch_size: int, threads: int, meter: Meter) -> None:
         self._reader, self._spec, self._meter = reader, reader.spec, meter
+        if self._spec.dtype == "float16":
+            raise SpecError("dtype='float16': on the cpu frames are float32")
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sonosphere-clip")
         self._buffers = BufferPool()
         media = reader.store.manifest.media

@@ -67,7 +67,8 @@ class CudaBatcher:
 
     def _rotate(self, job: batch.Job, decoded: torch.Tensor) -> torch.Tensor:
         spec, clips = self._spec, len(job.clips)
-        out = torch.empty((clips, 3, spec.frames, *spec.size), dtype=torch.float16, device=self._device)
+        dtype = torch.float32 if spec.dtype == "float32" else torch.float16
+        out = torch.empty((clips, 3, spec.frames, *spec.size), dtype=dtype, device=self._device)
         shift = torch.from_numpy(job.choices.shift).to(self._device)
         mirror = torch.from_numpy(job.choices.mirror).to(self._device)
         pictures = decoded.reshape(clips, spec.frames, *self._tables.resize.stored, 3)

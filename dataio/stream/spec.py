@@ -9,6 +9,7 @@ from dataio.format.sphere import yaw_step
 
 SoundKind = Literal["log", "magnitude", "complex", "ipd"]
 Augmentation = Literal["turn", "mirror"]
+FrameType = Literal["float32", "float16"]
 
 
 class SpecError(ValueError):
@@ -30,6 +31,7 @@ class ClipSpec:
         right).
     sound_rate: Hz, that of the shards. sound_seconds: length of the window, which is drawn uniformly within the clip.
     yaw_classes: K; the frames are turned by a drawn multiple of 360°/K. None: never turned.
+    dtype: of the frames; None: float32 on the CPU, which computes nothing else, and float16 on a GPU.
     augment: `turn` (the world by q·90°: picture and pairs alike) and `mirror` (left and right exchanged, in picture and ears).
 
     Raises:
@@ -44,6 +46,7 @@ class ClipSpec:
     sound_seconds: float = 1.0
     yaw_classes: int | None = None
     augment: tuple[Augmentation, ...] = ()
+    dtype: FrameType | None = None
 
     def __post_init__(self) -> None:
         for field in ("size", "pairs", "augment"):  # lists from recipes are as good as tuples
@@ -61,6 +64,7 @@ class ClipSpec:
             self.augment,
             f"may hold {', '.join(get_args(Augmentation))}",
         )
+        _check(self.dtype in (None, *get_args(FrameType)), "dtype", self.dtype, f"must be one of {', '.join(get_args(FrameType))}")
         if "mirror" in self.augment:
             _check(
                 ("right" in self.pairs) == ("left" in self.pairs),

@@ -96,7 +96,7 @@ def propagate(
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _weigh(row, seconds, rate, ears, axes, loudness, delay, gain_low, gain_high):  # type: ignore[no-untyped-def]
+def _weigh(row, seconds, rate, ears, axes, loudness, delay, gain_low, gain_high):
     """Delay in samples and gains of the low and the high part at the eight ears at a time."""
     azimuth, elevation, distance = locate(row, seconds)
     x, y, z = direction(azimuth, elevation)
@@ -110,7 +110,7 @@ def _weigh(row, seconds, rate, ears, axes, loudness, delay, gain_low, gain_high)
 
 
 @njit(cache=True, nogil=True, fastmath=True, inline="always")
-def _interpolate(signal, fraction, slope, out):  # type: ignore[no-untyped-def]
+def _interpolate(signal, fraction, slope, out):
     """Add to out[i] the cubic (Lagrange) through signal[i … i + 3] at 1 + fraction + i·slope from its first point."""
     one, two, half, sixth = np.float32(1.0), np.float32(2.0), np.float32(0.5), np.float32(1.0 / 6.0)
     for i in range(STEP):

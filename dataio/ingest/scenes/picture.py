@@ -35,7 +35,7 @@ class Camera:
 
 
 @njit(cache=True, nogil=True)
-def _paint(paths, bodies, looks, seconds, frame, classes):  # type: ignore[no-untyped-def]
+def _paint(paths, bodies, looks, seconds, frame, classes):
     places = np.empty((paths.shape[0], 3))
     for i in range(paths.shape[0]):
         places[i] = locate(paths[i], seconds)
@@ -52,7 +52,7 @@ def _paint(paths, bodies, looks, seconds, frame, classes):  # type: ignore[no-un
 
 
 @njit(cache=True, nogil=True)
-def _paint_part(part, box, colour, class_id, frame, classes):  # type: ignore[no-untyped-def]
+def _paint_part(part, box, colour, class_id, frame, classes):
     """Blend a box or an ellipse into the frame by how much of each pixel it covers; the class needs half a pixel."""
     height, width = classes.shape
     azimuth, elevation, half_azimuth, half_elevation = part
@@ -75,6 +75,6 @@ def _paint_part(part, box, colour, class_id, frame, classes):  # type: ignore[no
 
 
 @njit(cache=True, nogil=True)
-def _overlap(offset, half):  # type: ignore[no-untyped-def]
+def _overlap(offset, half):
     """Length of a pixel, `offset` from the middle of an interval, that the interval of this half length covers."""
     return max(0.0, min(offset + 0.5, half) - max(offset - 0.5, -half))

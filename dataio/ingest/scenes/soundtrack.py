@@ -73,7 +73,7 @@ class _Source:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _quantise(pressure, seed, start, gain, out):  # type: ignore[no-untyped-def]
+def _quantise(pressure, seed, start, gain, out):
     """Add each microphone's noise and round to 16 bits: (8, n) float32 to (4, n, 2) int16."""
     level = np.float32(NOISE)
     for pair in range(4):

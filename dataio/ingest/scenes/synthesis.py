@@ -50,7 +50,7 @@ class Speaker:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _speak(tables, settings, strike_period, seed, start, rate, phase, state, low, high):  # type: ignore[no-untyped-def]
+def _speak(tables, settings, strike_period, seed, start, rate, phase, state, low, high):
     tone, swing, resonances = tables
     pitch, depth, slow, fast, corner = settings
     smooth = np.float32(corner)

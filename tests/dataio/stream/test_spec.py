@@ -18,6 +18,7 @@ from dataio.stream.spec import SpecError
         ({"sound_seconds": 0}, r"sound_seconds=0"),
         ({"yaw_classes": 3}, r"yaw_classes=3 does not divide the width 512 .* classes that fit this width: \[2, 4, 8, 16\]"),
         ({"frames": 0, "yaw_classes": 4}, r"no picture to turn"),
+        ({"dtype": "int8"}, r"dtype='int8': must be one of float32, float16"),
         ({"augment": ("spin",)}, r"augment=\('spin',\): may hold turn, mirror"),
         ({"augment": ("mirror",), "pairs": ("left",)}, r"mirror exchanges right and left"),
         ({"augment": ("turn",), "size": (8, 10)}, r"multiple of 4"),
@@ -34,6 +35,7 @@ def test_wrong_fields(fields, message):
         ({"frames": 5}, r"frames=5: the clips of this set hold 4"),
         ({"sound_rate": 48_000}, r"sound_rate=48000: the sound of this set is at 96000 Hz"),
         ({"sound_seconds": 2.5}, r"the clips of this set are 2 s long"),
+        ({"dtype": "float16"}, r"dtype='float16': on the cpu frames are float32"),
     ],
 )
 def test_what_the_set_does_not_have(shards, fields, message):
