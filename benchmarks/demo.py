@@ -114,16 +114,16 @@ def run(demo: Demo, say: Callable[[str], None]) -> dict[str, Any]:
 
 def _shards(demo: Demo, data: Path, clock: Clock) -> Path:
     """Scenes, then shards; the scenes are removed again, being many times larger than what is learned from them."""
-    from dataio.format.manifest import FILE
     from dataio.ingest.build import BuildOptions, build
     from dataio.ingest.encode import EncodeOptions
     from dataio.ingest.executors import local
     from dataio.ingest.scenes import write_recordings
 
     shards = data / "shards"
-    if (shards / FILE).is_file():
+    if _usable(shards):
         clock.say(f"using the shards in {shards} again")
         return shards
+    shutil.rmtree(shards, ignore_errors=True)  # of an earlier demo, made by another version or unfinished
     scenes = data / "recordings"
     with clock.leg("synthesise", f"synthesising {demo.recordings} scenes of {demo.seconds:g} s"):
         write_recordings(
@@ -135,6 +135,16 @@ def _shards(demo: Demo, data: Path, clock: Clock) -> Path:
         build(scenes, shards, options, local(demo.workers))
     shutil.rmtree(scenes)
     return shards
+
+
+def _usable(shards: Path) -> bool:
+    from dataio.format import manifest
+
+    try:
+        manifest.load(shards)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
 
 
 def _recipe(demo: Demo, shards: Path, run_folder: Path, settings: list[str]) -> Any:

@@ -121,7 +121,9 @@ def _on_gpu(raws: list, stored: tuple[int, int], spec: ClipSpec, device: str, th
 
 
 class _Endless:
-    """One batch a call, epoch after epoch."""
+    """One batch a call, epoch after epoch. While others are measured it fills its queue, so that has to be emptied first."""
+
+    READY = 5  # batches: two in the queue, one in the producer's hand, two under way
 
     def __init__(self, loader: ClipLoader) -> None:
         self._loader = loader
@@ -139,7 +141,8 @@ def _measure(found: dict[str, contenders.Contenders], clips: int, rounds: int, s
         for stage, group in found.items():
             for name, run in group.items():
                 say(f"{'warm-up' if not i else f'round {i} of {rounds}'}: {stage}, {name}")
-                run()
+                for _ in range(_Endless.READY if isinstance(run, _Endless) else 1):
+                    run()
                 count, start = 0, time.perf_counter()
                 while (elapsed := time.perf_counter() - start) < _SLICE or count < 2:
                     run()

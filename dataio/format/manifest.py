@@ -15,7 +15,7 @@ import numpy as np
 from dataio.format import table
 from dataio.format.clip import PAIRS
 
-KIND, VERSION = "sonosphere-manifest", 1
+KIND, VERSION = "sonosphere-manifest", 2
 FILE = "manifest.npz"
 
 _SHARD_COLUMNS = {

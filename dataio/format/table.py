@@ -49,7 +49,7 @@ def load(data: bytes | Path, name: str, kind: str, version: int) -> tuple[dict[s
     if not isinstance(head, dict) or head.get("format") != kind:
         raise FormatError(f"{name} is no {kind}: its head says {head.get('format') if isinstance(head, dict) else head!r}")
     if head.get("version") != version:
-        raise FormatError(f"{name} is {kind} version {head.get('version')}; this program reads version {version}")
+        raise FormatError(f"{name} is {kind} version {head.get('version')}; this program reads version {version}: build it again")
     return head, columns
 
 

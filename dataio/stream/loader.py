@@ -89,6 +89,8 @@ class ClipLoader:
         self._shards = self._select()
         self._position = 0
         self._prefetch = prefetch
+        self._producer: _Producer | None = None
+        self._closed = False
         self._batcher = self._make(ClipReader(self.store, spec), threads)
 
     def _choose(self, device: str) -> str:
@@ -131,16 +133,22 @@ class ClipLoader:
         return order.steps(self.clips, self.batch_size, self.world_size, self.last_batch)
 
     def __iter__(self) -> Iterator[Batch]:
+        if self._producer is not None or self._closed:
+            why = "was closed" if self._closed else "is being iterated already; two iterations at once need two loaders"
+            raise RuntimeError(f"this loader {why}")
         plan = self._plan()
-        producer = _Producer(self._batcher, self._jobs(plan, self._position), self._prefetch)
+        producer = self._producer = _Producer(self._batcher, self._jobs(plan, self._position), self._prefetch)
         stride = self.batch_size * self.world_size
         try:
-            while (item := producer.get(self.meter)) is not None:
+            while not self._closed and (item := producer.get(self.meter)) is not None:
                 self._position = min(self._position + stride, len(plan))
                 yield item
+            if self._closed:
+                raise RuntimeError("this loader was closed while it was being iterated")
             self.epoch, self._position = self.epoch + 1, 0
         finally:
             producer.stop()
+            self._producer = None
 
     def _plan(self) -> order.Epoch:
         m = self.store.manifest
@@ -188,7 +196,10 @@ class ClipLoader:
         return self.meter.report() | {"fallbacks": self.fallbacks, "buffer_bytes": getattr(self._batcher, "buffer_bytes", 0)}
 
     def close(self) -> None:
-        """End all threads and close all files. Batches that were handed out stay valid."""
+        """End all threads and close all files, for good. Batches that were handed out stay valid."""
+        self._closed = True
+        if self._producer is not None:
+            self._producer.stop()
         self._batcher.close()
         self.store.close()
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from dataio.format.clip import frame_extension, pair_extension
 from dataio.format.index import BLOCK, ShardIndex, crc32c
+from dataio.stream.buffers import BufferPool
 from dataio.stream.choices import heard
 from dataio.stream.spec import ClipSpec, SpecError
 from dataio.stream.store import LocalStore
@@ -45,6 +46,7 @@ class ClipReader:
     def __init__(self, store: LocalStore, spec: ClipSpec) -> None:
         spec.check(store.manifest)
         self.store, self.spec = store, spec
+        self._buffers = BufferPool()
         stored = store.manifest.media.frames
         self._frames = [frame_extension(i * stored // spec.frames) for i in range(spec.frames)]
 
@@ -93,7 +95,7 @@ class ClipReader:
             to = at + 1
             while to < len(members) and 0 <= offsets[to] - offsets[to - 1] - lengths[to - 1] <= _GAP:
                 to += 1
-            run = np.empty(offsets[to - 1] + lengths[to - 1] - offsets[at], np.uint8)
+            run = self._buffers.bytes_of(int(offsets[to - 1] + lengths[to - 1] - offsets[at]))
             self.store.read(shard, int(offsets[at]), run)
             for i in range(at, to):
                 data = run[offsets[i] - offsets[at] :][: lengths[i]]
@@ -116,7 +118,7 @@ class ClipReader:
         if stride != 4 or end > length:
             raise self._corrupt(index, row, member, f"holds no window of {self.spec.samples} samples from {start} of 2 channels")
         low, high = begin // BLOCK * BLOCK, min(-(-end // BLOCK) * BLOCK, length)
-        data = np.empty(high - low, np.uint8)
+        data = self._buffers.bytes_of(high - low)
         self.store.read(shard, int(facts["offset"][member]) + low, data)
         first = int(facts["block"][member]) + low // BLOCK
         for i, at in enumerate(range(0, high - low, BLOCK)):

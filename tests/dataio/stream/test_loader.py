@@ -299,3 +299,17 @@ def test_report(shards):
     assert set(report["stages"]) == {"read", "decode", "rotate", "spectrogram", "wait"}
     assert report["stages"]["rotate"]["count"] == 24 and report["stages"]["decode"]["count"] == 6
     assert "wait" in report["verdict"]
+
+
+def test_one_iteration_at_a_time_and_none_after_close(shards):
+    loader = ClipLoader(shards, WITHOUT_SOUND, batch_size=4)
+    first = iter(loader)
+    next(first)
+    with pytest.raises(RuntimeError, match="is being iterated already"):
+        next(iter(loader))
+    loader.close()
+    with pytest.raises(RuntimeError, match="was closed while it was being iterated"):
+        next(first)
+    with pytest.raises(RuntimeError, match="was closed"):
+        next(iter(loader))
+    assert not [t for t in threading.enumerate() if t.name.startswith("sonosphere")]
