@@ -33,7 +33,7 @@ class BufferPool:
             memory = free.pop() if free else None
             self.bytes += 0 if memory is not None else size
         memory = np.empty(size, np.uint8) if memory is None else memory
-        # whoever looks at the memory keeps this array alive; through a memoryview, because NumPy's views of views forget those between
+        # whoever looks at the memory keeps this array alive; through a memoryview, as NumPy's views of views forget those between
         loan = np.frombuffer(memory.data, np.uint8)
         weakref.finalize(loan, self._take_back, memory).atexit = False
         return loan[:count]
