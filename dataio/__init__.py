@@ -4,8 +4,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 # torch's OpenMP threads spin while they wait for each other. Beside a loader that uses the same cores, one of them is always
-# descheduled while the rest burn its time: measured on two cores, a training step of 151 ms took 1271 ms. It must be said before
-# torch is first imported; a value that the user has set stays.
+# descheduled while the rest burn its time: on two cores with another job running, a step of 151 ms took 1271 ms. It must be said
+# before torch is first imported; a value that the user has set stays.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
