@@ -4,6 +4,7 @@ A reader never parses the tar. It looks up a row here, reads exactly those bytes
 members by their CRC-32C, windows of PCM by the CRC-32C of each 64 KiB block they touch.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,8 +14,10 @@ import numpy as np
 
 from dataio.format import table
 
-KIND, VERSION = "sonosphere-index", 1
+KIND, VERSION = "sonosphere-index", 2
 BLOCK = 64 * 1024  # bytes of a member under one CRC-32C; a ranged read is widened to whole blocks
+
+_SPLITS = re.compile("[ \\t\\n\\v\\f\\r]")
 
 _MEMBER_COLUMNS = {
     "clip": "i",
@@ -28,6 +31,7 @@ _MEMBER_COLUMNS = {
     "channels": "i",
     "samples": "i",
     "data": "i",
+    "frames": "i",
     "block": "i",
 }
 _CLIP_COLUMNS = {"key": "S", "recording": "i", "start": "f"}
@@ -38,7 +42,7 @@ class Facts:
     """What a reader must know of a member before reading it; zero where it does not apply.
 
     height, width: pixels. rate: Hz. channels, samples: of the sound, samples per channel. data: byte of the member where PCM
-    begins.
+    begins. frames: pictures in a video container.
     """
 
     height: int = 0
@@ -47,6 +51,7 @@ class Facts:
     channels: int = 0
     samples: int = 0
     data: int = 0
+    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Clip:
-    """One sample of a shard. recording: slug. start: seconds of the recording."""
+    """One sample of a shard. key: of its members, before the first dot. recording: slug. start: seconds of the recording."""
 
     key: str
     recording: str
@@ -87,6 +92,7 @@ class ShardIndex:
     """The index of one shard, as columns.
 
     name: of the tar. tar_bytes: its length. recordings: slugs, in order of first appearance. extensions: member kinds.
+    checksums: whether the checksums were computed (they are zero in an index that was made from the tar's headers alone).
     clips: key, recording (row of `recordings`), start. members: one row a member, in the order of the tar.
     block_crc: checksums of all PCM blocks; a member's begin at its `block` (−1: none).
     row: (clips, extensions) int32, the member row of each clip and extension, −1 where the clip has none.
@@ -96,6 +102,7 @@ class ShardIndex:
     tar_bytes: int
     recordings: tuple[str, ...]
     extensions: tuple[str, ...]
+    checksums: bool
     clips: dict[str, np.ndarray]
     members: dict[str, np.ndarray]
     block_crc: np.ndarray
@@ -118,6 +125,7 @@ class ShardIndex:
             "bytes": self.tar_bytes,
             "recordings": list(self.recordings),
             "extensions": list(self.extensions),
+            "checksums": self.checksums,
         }
         columns = {f"clip.{k}": v for k, v in self.clips.items()} | {f"member.{k}": v for k, v in self.members.items()}
         return table.dump(head, columns | {"block_crc": self.block_crc})
@@ -141,7 +149,7 @@ def build(name: str, tar_bytes: int, clips: Sequence[Clip]) -> ShardIndex:
         for member in clip.members:
             facts = member.facts
             place = (i, kind[member.extension], member.offset, member.length, member.crc)
-            media = (facts.height, facts.width, facts.rate, facts.channels, facts.samples, facts.data)
+            media = (facts.height, facts.width, facts.rate, facts.channels, facts.samples, facts.data, facts.frames)
             values = (*place, *media, len(blocks) if member.blocks else -1)
             for column, value in zip(rows, values, strict=True):
                 rows[column].append(value)
@@ -153,8 +161,9 @@ def build(name: str, tar_bytes: int, clips: Sequence[Clip]) -> ShardIndex:
         tar_bytes=tar_bytes,
         recordings=recordings,
         extensions=extensions,
+        checksums=True,
         clips={
-            "key": np.array([clip.key.encode("ascii") for clip in clips], "S"),
+            "key": np.array([clip.key.encode() for clip in clips], "S"),
             "recording": np.array([number[clip.recording] for clip in clips], np.int32),
             "start": np.array([clip.start for clip in clips], np.float64),
         },
@@ -188,6 +197,7 @@ def load(data: bytes | Path, name: str) -> ShardIndex:
             tar_bytes=int(head["bytes"]),
             recordings=tuple(head["recordings"]),
             extensions=tuple(head["extensions"]),
+            checksums=bool(head["checksums"]),
             clips=clips,
             members=members,
             block_crc=block_crc,
@@ -200,18 +210,15 @@ def load(data: bytes | Path, name: str) -> ShardIndex:
 def dali_idx(clips: Sequence[Clip]) -> str:
     """The same offsets in DALI's own text format, v1.2: a head, then per clip `extension offset size name` of each member.
 
-    DALI splits at white space, so neither extensions nor names may hold any.
-
-    Raises:
-        ValueError: a name holds white space.
+    DALI splits at white space, and only shows the name in messages: white space in a name becomes `%20` and the like.
     """
     lines = [f"v1.2 {len(clips)}"]
     for clip in clips:
-        parts = []
-        for member in clip.members:
-            name = f"{clip.key}.{member.extension}"
-            if any(c.isspace() for c in name):
-                raise ValueError(f"DALI's index cannot hold the name {name!r}: it contains white space")
-            parts.append(f"{member.extension} {member.offset} {member.length} {name}")
+        parts = (f"{_word(m.extension)} {m.offset} {m.length} {_word(f'{clip.key}.{m.extension}')}" for m in clip.members)
         lines.append(" ".join(parts))
     return "\n".join(lines) + "\n"
+
+
+def _word(text: str) -> str:
+    """Without the bytes at which DALI splits."""
+    return _SPLITS.sub(lambda match: f"%{ord(match[0]):02X}", text)

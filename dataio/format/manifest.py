@@ -15,7 +15,7 @@ import numpy as np
 from dataio.format import table
 from dataio.format.clip import PAIRS
 
-KIND, VERSION = "sonosphere-manifest", 2
+KIND, VERSION = "sonosphere-manifest", 3
 FILE = "manifest.npz"
 
 _SHARD_COLUMNS = {
@@ -49,13 +49,23 @@ class Shard:
 
 @dataclass(frozen=True)
 class Media:
-    """What every clip of a set has in common. size: (height, width), pixels. rate: Hz. pairs: those found in at least one clip."""
+    """What every clip of a set has in common; zero or empty where it has no such thing, or not in common.
+
+    frames: a clip. size: (height, width), pixels. rate: Hz. pairs: those found in at least one clip.
+    picture: how the frames are kept: `jpeg` (a member each), the codec of one container a clip (`h264`, `hevc`, `vp9`, `av1`, or
+    `copy`: as recorded), `still` for image sets. sound: `pcm` or `flac`. extras: of `flow`, `mask`, `labels`, those in every clip.
+    classes: names of an image set's classes; a picture's json holds the row.
+    """
 
     clip_seconds: float
     frames: int
     size: tuple[int, int]
     rate: int
     pairs: tuple[str, ...]
+    picture: str = "jpeg"
+    sound: str = "pcm"
+    extras: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ class Manifest:
             "format": KIND,
             "version": VERSION,
             "fingerprint": self.fingerprint,
-            "media": {**vars(self.media), "size": list(self.media.size), "pairs": list(self.media.pairs)},
+            "media": vars(self.media),
             "mean_rms": self.mean_rms,
             "options": self.options,
             "splits": list(self.splits),
@@ -140,7 +150,7 @@ def build(shards: Sequence[Shard], media: Media, mean_rms: Mapping[str, float], 
     splits = tuple(sorted({shard.split for shard in shards}))
     counts = [len(shard.recordings) for shard in shards]
     columns = {
-        "name": np.array([s.name.encode("ascii") for s in shards], "S"),
+        "name": np.array([s.name.encode() for s in shards], "S"),
         "clips": np.array([s.clips for s in shards], np.int32),
         "bytes": np.array([s.bytes for s in shards], np.int64),
         "crc": np.array([s.crc for s in shards], np.uint32),
@@ -157,7 +167,7 @@ def build(shards: Sequence[Shard], media: Media, mean_rms: Mapping[str, float], 
         mean_rms=dict(mean_rms),
         options=dict(options),
         splits=splits,
-        recordings=np.array([slug.encode("ascii") for slug in slugs], "S"),
+        recordings=np.array([slug.encode() for slug in slugs], "S"),
         shards=columns,
         first_clip=_first_clip(columns["clips"]),
     )
@@ -192,8 +202,7 @@ def load(folder: Path) -> Manifest:
         table.check_range(shards["recordings"], str(path), "shard.recordings", 0, len(recordings))
         table.check_range(shards["split"], str(path), "shard.split", 0, len(head["splits"]))
         table.check_range(shards["pairs"], str(path), "shard.pairs", 0, 1 << len(PAIRS))
-        media = dict(head["media"])
-        media |= {"size": tuple(media["size"]), "pairs": tuple(media["pairs"])}
+        media = {name: tuple(value) if isinstance(value, list) else value for name, value in head["media"].items()}
         return Manifest(
             fingerprint=str(head["fingerprint"]),
             media=Media(**media),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dataio.format.clip import PAIRS
 from dataio.ingest.errors import SourceError
-from dataio.ingest.media import SoundFacts, sound_facts
+from dataio.ingest.media.facts import SoundFacts, sound_facts
 from dataio.ingest.sources.recording import Ear, Found, Recording, Refused
 
 VIDEO = (".mp4", ".mov", ".mkv", ".webm")

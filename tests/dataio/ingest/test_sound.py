@@ -11,7 +11,7 @@ import torchaudio
 
 from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.errors import SourceError
-from dataio.ingest.sound import open_track, window
+from dataio.ingest.media.sound import open_track, window
 from tests.clips import clips_of
 from tests.media import make_sound, make_video, noise, numbered
 

@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from dataio.ingest.errors import SourceError
-from dataio.ingest.media import opened
+from dataio.ingest.media.facts import opened
 
 _EPSILON = Fraction(1, 100_000), Fraction(1, 1000)
 """Least and most seconds by which a time stamp may lie behind the time that it stands for: containers round to a tick of their

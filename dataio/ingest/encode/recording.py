@@ -19,48 +19,14 @@ from PIL import Image
 
 from dataio.format import index
 from dataio.format.clip import clip_key, frame_extension, frame_times, pair_extension, slug
+from dataio.ingest.encode.options import EncodeOptions
 from dataio.ingest.errors import SourceError
-from dataio.ingest.media import video_facts
-from dataio.ingest.picture import Shown, frames_at
-from dataio.ingest.sound import Track, open_track, window
+from dataio.ingest.media.facts import video_facts
+from dataio.ingest.media.picture import Shown, frames_at
+from dataio.ingest.media.sound import Track, open_track, window
 from dataio.ingest.sources.recording import Recording
 
 _WAV_HEADER = 44  # bytes before the PCM in what the standard `wave` module writes
-
-
-@dataclass(frozen=True)
-class EncodeOptions:
-    """What a clip holds. seconds: its length. fps: frames stored per second. size: (height, width). rate: Hz. quality: of JPEGs.
-
-    Raises:
-        ValueError: a value that makes no clip; the message names it.
-    """
-
-    seconds: float = 2.0
-    fps: float = 4.0
-    size: tuple[int, int] = (256, 512)
-    rate: int = 96_000
-    quality: int = 90
-
-    def __post_init__(self) -> None:
-        if not 8_000 <= self.rate <= 768_000:
-            raise ValueError(f"rate {self.rate} is outside 8000 … 768000 Hz")
-        if self.seconds <= 0 or not float(self.seconds * self.rate).is_integer():
-            raise ValueError(f"clip seconds {self.seconds} must be positive and a whole number of samples at {self.rate} Hz")
-        if not float(self.seconds * self.fps).is_integer() or self.seconds * self.fps < 1:
-            raise ValueError(f"fps {self.fps:g} gives no whole number of frames in a clip of {self.seconds:g} s")
-        if min(self.size) < 8 or max(self.size) > 16_384:
-            raise ValueError(f"size {self.size[0]}x{self.size[1]} is outside 8 … 16384 pixels a side")
-        if not 1 <= self.quality <= 100:
-            raise ValueError(f"quality {self.quality} is outside 1 … 100")
-
-    @property
-    def frames(self) -> int:
-        return round(self.seconds * self.fps)
-
-    @property
-    def samples(self) -> int:
-        return round(self.seconds * self.rate)
 
 
 @dataclass(frozen=True)

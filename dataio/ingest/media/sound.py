@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from dataio.ingest.errors import SourceError
-from dataio.ingest.media import SOUND_FILES, opened, reason, sound_facts, start_time
+from dataio.ingest.media.facts import SOUND_FILES, opened, reason, sound_facts, start_time
 
 _HOLE = 0.005  # seconds; a jump of the time stamps below this is their rounding (Matroska: to the millisecond), not a hole
 _SLACK = 0.1  # seconds by which the sound of a video may end before its head says so: codecs count whole frames
