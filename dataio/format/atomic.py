@@ -13,8 +13,10 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write `data` to `path` through a temporary neighbour: synced, then renamed over whatever was there.
+
+    durable: it must outlive a power cut; without, it is not synced.
 
     Raises:
         OSError: the disk is full, the folder is gone or not writable; what was at `path` is untouched.
@@ -23,10 +25,12 @@ def write_file(path: Path, data: bytes) -> None:
     try:
         with open(temporary, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)

@@ -65,9 +65,9 @@ def frame_extension(i: int) -> str:
     return f"f{i:03d}.jpg"
 
 
-def pair_extension(pair: str) -> str:
-    """Extension of a binaural pair: `front.wav`, …"""
-    return f"{pair}.wav"
+def pair_extension(pair: str, kind: str = "wav") -> str:
+    """Extension of a binaural pair: `front.wav`, … or `front.flac`."""
+    return f"{pair}.{kind}"
 
 
 def frame_times(start: float, seconds: float, frames: int) -> list[float]:

@@ -184,12 +184,21 @@ def load(folder: Path) -> Manifest:
     if not path.is_file():
         why = "it does not exist" if not folder.exists() else f"it has no {FILE}"
         raise FileNotFoundError(f"{folder} is no finished shard set: {why}")
-    head, columns = table.load(path, str(path), KIND, VERSION)
+    return parse(path.read_bytes(), str(path))
+
+
+def parse(data: bytes, name: str) -> Manifest:
+    """The manifest with these bytes. name: what to call it in errors.
+
+    Raises:
+        table.FormatError: damaged or foreign.
+    """
+    head, columns = table.load(data, name, KIND, VERSION)
     found = {k[6:]: v for k, v in columns.items() if k.startswith("shard.")}
-    shards = table.take(found, str(path), _SHARD_COLUMNS)
+    shards = table.take(found, name, _SHARD_COLUMNS)
     for column in ("recording_begin", "recordings"):  # those with one row more, and with a row for every recording of a shard
-        shards |= table.take(found, str(path), {column: "i"})
-    recordings = table.take(columns, str(path), {"recording": "S"})["recording"]
+        shards |= table.take(found, name, {column: "i"})
+    recordings = table.take(columns, name, {"recording": "S"})["recording"]
     try:
         begin = shards["recording_begin"]
         if (
@@ -198,11 +207,11 @@ def load(folder: Path) -> Manifest:
             or begin[-1] != len(shards["recordings"])
             or (np.diff(begin) < 0).any()
         ):
-            raise table.FormatError(f"{path}: shard.recording_begin does not fit the shards and their recordings")
-        table.check_range(shards["recordings"], str(path), "shard.recordings", 0, len(recordings))
-        table.check_range(shards["split"], str(path), "shard.split", 0, len(head["splits"]))
-        table.check_range(shards["pairs"], str(path), "shard.pairs", 0, 1 << len(PAIRS))
-        media = {name: tuple(value) if isinstance(value, list) else value for name, value in head["media"].items()}
+            raise table.FormatError(f"{name}: shard.recording_begin does not fit the shards and their recordings")
+        table.check_range(shards["recordings"], name, "shard.recordings", 0, len(recordings))
+        table.check_range(shards["split"], name, "shard.split", 0, len(head["splits"]))
+        table.check_range(shards["pairs"], name, "shard.pairs", 0, 1 << len(PAIRS))
+        media: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in head["media"].items()}
         return Manifest(
             fingerprint=str(head["fingerprint"]),
             media=Media(**media),
@@ -214,4 +223,4 @@ def load(folder: Path) -> Manifest:
             first_clip=_first_clip(shards["clips"]),
         )
     except (KeyError, TypeError) as error:
-        raise table.FormatError(f"{path}: inconsistent manifest: {error}") from error
+        raise table.FormatError(f"{name}: inconsistent manifest: {error}") from error

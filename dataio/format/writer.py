@@ -1,28 +1,76 @@
-"""Writing one shard: a USTAR archive with its two indexes beside it, all three published by rename."""
+"""Writing one shard: clips as USTAR members, with the two indexes beside the tar, published together."""
 
-import os
+import struct
 import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
 
-from dataio.format import atomic, index
+from dataio.format import index
 from dataio.format.clip import PAIRS, pair_extension
+from dataio.format.folder import Folder
 from dataio.format.manifest import Shard
 
-_HEADER = 512  # bytes of a USTAR header; every name here is short enough for exactly one
+HEADER = 512  # bytes of a USTAR header; every name here is short enough for exactly one
+WAV_HEADER = 44  # bytes before the PCM
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A clip to be written: an index entry whose member offsets are not known yet, and the members' bytes in the same order."""
+class Segment:
+    """A clip as it stands in a tar. clip: member offsets count from the segment's first byte. data: headers, members, padding."""
 
     clip: index.Clip
-    payload: tuple[bytes, ...]
+    data: bytes
+
+
+class SegmentWriter:
+    """Collects the members of one clip. They lie in the tar in the order in which they are added."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._parts: list[bytes] = []
+        self._length = 0
+        self._members: list[index.Member] = []
+
+    def add(self, extension: str, data: bytes, facts: index.Facts = index.Facts(), blocks: tuple[int, ...] = ()) -> None:
+        """Raises ValueError for a name that does not fit a USTAR header."""
+        crc = index.crc32c(np.frombuffer(data, np.uint8))
+        header = _header(f"{self._key}.{extension}", len(data))
+        padding = bytes(-len(data) % tarfile.BLOCKSIZE)
+        self._members.append(index.Member(extension, self._length + HEADER, len(data), crc, facts, blocks))
+        self._parts += (header, data, padding)
+        self._length += HEADER + len(data) + len(padding)
+
+    def pcm(self, extension: str, pcm: np.ndarray, rate: int) -> None:
+        """Add a sound, (samples, channels) int16, as WAV with a checksum for every 64 KiB."""
+        samples, channels = pcm.shape
+        sizes = 2 * channels * samples
+        head = b"RIFF" + struct.pack("<I", 36 + sizes) + b"WAVEfmt "
+        head += struct.pack("<IHHIIHH", 16, 1, channels, rate, 2 * channels * rate, 2 * channels, 16) + b"data"
+        data = head + struct.pack("<I", sizes) + np.ascontiguousarray(pcm, "<i2").tobytes()
+        facts = index.Facts(rate=rate, channels=channels, samples=samples, data=WAV_HEADER)
+        self.add(extension, data, facts, index.block_checksums(data))
+
+    def finish(self, recording: str, start: float) -> Segment:
+        """The clip's segment. recording: slug. start: seconds of the recording."""
+        return Segment(index.Clip(self._key, recording, start, tuple(self._members)), b"".join(self._parts))
+
+
+def _header(name: str, length: int) -> bytes:
+    info = tarfile.TarInfo(name)  # owner 0, no clock: the same input gives the same bytes
+    info.size, info.mode = length, 0o644
+    header = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    if len(header) != HEADER:
+        raise ValueError(f"member name {name} does not fit a USTAR header")
+    return header
+
+
+def moved(clip: index.Clip, by: int) -> index.Clip:
+    """The same clip, so many bytes further on."""
+    return replace(clip, members=tuple(replace(member, offset=member.offset + by) for member in clip.members))
 
 
 class _Checked:
@@ -31,25 +79,16 @@ class _Checked:
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.crc, self.length = file, google_crc32c.Checksum(), 0
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> None:
         self.crc.update(data)
         self.length += len(data)
-        return self.file.write(data)
-
-    def tell(self) -> int:
-        return self.length
+        self.file.write(data)
 
 
-def _header(name: str, length: int) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)  # owner 0, no clock: the same input gives the same bytes
-    info.size, info.mode = length, 0o644
-    return info
-
-
-def write_shard(folder: Path, name: str, split: str, samples: Iterable[Sample]) -> Shard:
+def write_shard(folder: Folder, name: str, split: str, segments: Iterable[Segment]) -> Shard:
     """Write `name`.tar, .idx (DALI's) and .npz (ours) into `folder`.
 
-    The files appear together with their final content or not at all, the tar last; nothing reads them before a manifest names them.
+    Each appears whole or not at all, the tar last; nothing reads them before a manifest names them.
 
     Returns:
         the shard's row for the manifest.
@@ -57,27 +96,22 @@ def write_shard(folder: Path, name: str, split: str, samples: Iterable[Sample]) 
     Raises:
         OSError: disk full, not writable, …; no file of the shard is left behind.
     """
-    path = folder / f"{name}.tar"
-    temporary = folder / f".{name}.tar.{os.getpid()}.tmp"
     clips: list[index.Clip] = []
     try:
-        with open(temporary, "wb") as raw:
+        with folder.writing(f"{name}.tar") as raw:
             out = _Checked(raw)
-            for sample in samples:
-                clips.append(_append(out, sample))
+            for segment in segments:
+                clips.append(moved(segment.clip, out.length))
+                out.write(segment.data)
             end = 2 * tarfile.BLOCKSIZE  # two empty blocks end an archive; tools expect it padded to a whole record
             out.write(bytes(end + -(out.length + end) % tarfile.RECORDSIZE))
-            raw.flush()
-            os.fsync(raw.fileno())
-        shard_index = index.build(name, out.length, clips)
-        ours, dalis = shard_index.dump(), index.dali_idx(clips).encode()
-        atomic.write_file(folder / f"{name}.npz", ours)
-        atomic.write_file(folder / f"{name}.idx", dalis)
-        os.replace(temporary, path)
-        atomic.sync_folder(folder)
+            shard_index = index.build(name, out.length, clips)
+            ours, dalis = shard_index.dump(), index.dali_idx(clips).encode()
+            folder.write(f"{name}.npz", ours)
+            folder.write(f"{name}.idx", dalis)
     except BaseException:
-        for leftover in (temporary, folder / f"{name}.npz", folder / f"{name}.idx"):
-            leftover.unlink(missing_ok=True)
+        for leftover in (f"{name}.npz", f"{name}.idx"):
+            folder.remove(leftover)
         raise
     return Shard(
         name=name,
@@ -88,19 +122,13 @@ def write_shard(folder: Path, name: str, split: str, samples: Iterable[Sample]) 
         idx_crc=index.crc32c(np.frombuffer(dalis, np.uint8)),
         split=split,
         recordings=shard_index.recordings,
-        pairs=tuple(pair for pair in PAIRS if (shard_index.column(pair_extension(pair)) >= 0).all()),
+        pairs=shard_pairs(shard_index),
     )
 
 
-def _append(out: _Checked, sample: Sample) -> index.Clip:
-    """Write the members of one clip and return its index entry with their true offsets."""
-    placed = []
-    for member, data in zip(sample.clip.members, sample.payload, strict=True):
-        header = _header(f"{sample.clip.key}.{member.extension}", len(data)).tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
-        if len(header) != _HEADER:
-            raise ValueError(f"member name {sample.clip.key}.{member.extension} does not fit a USTAR header")
-        out.write(header)
-        placed.append(replace(member, offset=out.length))
-        out.write(data)
-        out.write(bytes(-len(data) % tarfile.BLOCKSIZE))
-    return replace(sample.clip, members=tuple(placed))
+def shard_pairs(entry: index.ShardIndex) -> tuple[str, ...]:
+    """Binaural pairs that every clip of a shard has, as PCM or FLAC."""
+    kinds = ("wav", "flac")
+    return tuple(
+        pair for pair in PAIRS if any((entry.column(pair_extension(pair, kind)) >= 0).all() for kind in kinds) and len(entry)
+    )

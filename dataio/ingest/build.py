@@ -4,24 +4,28 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dataio.format import manifest, writer
-from dataio.format.clip import PAIRS, slug, split_key
-from dataio.ingest import deal, sources
-from dataio.ingest.encode import Encoded, EncodeOptions, encode
-from dataio.ingest.executors import Executor
+from dataio.format import manifest
+from dataio.format.clip import EARS, PAIRS, slug
+from dataio.format.folder import Folder, folder
+from dataio.ingest import deal, schedule, sources, spool
+from dataio.ingest.encode import EncodeOptions
+from dataio.ingest.executors import Executor, WorkerDiedError
+from dataio.ingest.progress import Counter as Count
+from dataio.ingest.progress import Progress
 from dataio.ingest.sources import Recording, Refused, SourceError
+from dataio.ingest.spool import Summary
+from dataio.ingest.work import Job, encode_unit, files, write_dealt_shard
 from dataio.ingest.workspace import Workspace
 
 SHARD_BYTES = 256 * 2**20
+
+__all__ = ["SHARD_BYTES", "BuildOptions", "Progress", "build"]
 
 
 @dataclass(frozen=True)
@@ -39,30 +43,32 @@ class BuildOptions:
             raise ValueError(f"shard bytes {self.shard_bytes} must be at least 1")
 
 
-@dataclass(frozen=True)
-class Progress:
-    """One recording is through. done, total: recordings. clips, bytes: of this one. skipped: why it was left out, if it was."""
-
-    done: int
-    total: int
-    name: str
-    clips: int
-    bytes: int
-    skipped: str | None
-
-
 def build(
-    source: Path, out: Path, options: BuildOptions, executor: Executor, on_progress: Callable[[Progress], None] = lambda _: None
+    source: Path,
+    out: Path | str | Folder,
+    options: BuildOptions,
+    executor: Executor,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    strict: bool = False,
 ) -> dict[str, Any]:
     """Build the shard set of a source folder in `out`, or go on with an unfinished build of the same.
 
+    Args:
+        out: a path, or a URL that fsspec knows.
+        strict: a recording that cannot be used stops the build, instead of being left out.
+
     Returns:
-        the report that is also written as `build.json`: counts, what was skipped and why, seconds dropped at the ends.
+        the report that is also written as `build.json`: counts, what was skipped and why, seconds dropped at the ends. Of a set
+        that is already there, the report of its build, with `already` true.
 
     Raises:
-        SourceError: the source or the output cannot be used, or no recording could be built; `out` is left as it was.
-        OSError: the disk; what is finished stays, and the same command goes on from there.
+        SourceError: the source or the output cannot be used, or no recording could be built; `out` is left as it was. With `strict`
+            also: a recording was skipped; what is finished stays.
+        OSError: the disk, or the source has disappeared; what is finished stays, and the same command goes on from there.
+        WorkerDiedError: a worker was killed; likewise.
     """
+    place = folder(out) if isinstance(out, Path | str) else out
     shares = deal.parse_shares(options.split)
     found = [_nameable(f) for f in sources.find(source, options.layout, allow_mono=options.allow_mono)]
     twice = [name for name, count in Counter(f.name for f in found).items() if count > 1]
@@ -70,45 +76,119 @@ def build(
         raise SourceError(f"{source} holds more than one recording {twice[0]}: names without suffix must differ")
     usable = {f.name: f for f in found if isinstance(f, Recording)}
     skipped = {f.name: f.reason for f in found if isinstance(f, Refused)}
-    if not usable:
-        raise SourceError(_nothing(source, skipped))
-    plan = _plan(source, found, options)
-    workspace = Workspace(out, plan)
+    if not usable or (strict and skipped):
+        raise SourceError(_nothing(source, skipped) if not usable else _strict(skipped))
+    plan, weights = _plan(source, found, options)
+    workspace = Workspace(place, plan)
+    if workspace.finished:
+        return workspace.report() | {"already": True}
     try:
         split_of = deal.splits({name: r.split for name, r in usable.items()}, shares)
-        shards: list[manifest.Shard] = []
-        rms: dict[str, list[float]] = {}
-        tails: dict[str, float] = {}
-        done = 0
         # a shard holds one split, and recordings with the same pairs: a reader that needs the others can leave it out as a whole
         kind_of = {name: (split, *sorted(usable[name].pairs)) for name, split in split_of.items()}
-        for number, ((split, *_), names) in enumerate(deal.groups(kind_of)):
-            rows = workspace.group(number)
-            if rows is None:
-                recordings = [usable[name] for name in names]
-                rows = _group(
-                    workspace, number, split, recordings, len(shards), source, options, executor, on_progress, done, len(usable)
-                )
-                workspace.finish_group(number, rows)
-            done += len(names)
-            shards += [_row(row) for row in rows["shards"]]
-            for ear, values in rows["rms"].items():
-                rms.setdefault(ear, []).extend(values)
-            skipped |= rows["skipped"]
-            tails |= rows["tails"]
-        if not shards:
+        rows, groups = _groups(workspace, kind_of, usable)
+        job = Job(source, place, workspace.work, options.encode)
+        count = Count(weights, job.work, on_progress)
+        for group in groups:
+            for name in group.encoded if group.done is None else [unit.name for unit in group.units]:
+                count.before(name)
+
+        def on_unit(unit: Recording, summary: Summary) -> None:
+            count.finished(unit.name, summary)
+            if strict and summary.reason is not None:
+                raise SourceError(_strict({summary.name: summary.reason}))
+
+        finished = schedule.run(
+            executor,
+            groups,
+            encode=(encode_unit, (job,)),
+            write=(write_dealt_shard, (job,)),
+            weight=lambda unit: weights[unit.name],
+            name=lambda unit: unit.name,
+            count=lambda kept: math.ceil(sum(summary.bytes for summary in kept) / options.shard_bytes),
+            on_unit=on_unit,
+            on_wait=count.tick,
+        )
+        with closing(finished):
+            for done in finished:
+                rows[done.group.number] = _rows(done)
+                workspace.finish_group(done.group.number, rows[done.group.number], [summary.slug for summary in done.summaries])
+        if not any(row["shards"] for row in rows.values()):
+            skipped |= {name: reason for row in rows.values() for name, reason in row["skipped"].items()}
+            workspace.abandon()
             raise SourceError(_nothing(source, skipped))
-    except SourceError:
-        workspace.abandon()
-        raise
+    except WorkerDiedError as error:
+        workspace.pause()
+        raise WorkerDiedError(f"{error}; what is finished stays, and the same command goes on") from error
     except BaseException:
         workspace.pause()
         raise
-    ears = [f"{pair}.{ear}" for pair in PAIRS for ear in "LR" if f"{pair}.L" in rms]
-    mean_rms = {ear: float(np.mean(np.array(rms[ear], np.float64))) for ear in ears}
-    e = options.encode
-    media = manifest.Media(e.seconds, e.frames, e.size, e.rate, tuple(dict.fromkeys(ear.partition(".")[0] for ear in ears)))
-    result = manifest.build(shards, media, mean_rms, plan["options"])
+    return _publish(workspace, [rows[number] for number in sorted(rows)], usable, skipped, plan, options)
+
+
+def _groups(
+    workspace: Workspace, kind_of: dict[str, tuple[str, ...]], usable: dict[str, Recording]
+) -> tuple[dict[int, dict[str, Any]], list[schedule.Group[Recording]]]:
+    """All groups, with what an earlier run has left of them; rows of those that are finished, by number."""
+    rows, groups = {}, []
+    left = set(workspace.work.names()) if workspace.resumed else set()
+    for number, ((split, *_), names) in enumerate(deal.groups(kind_of)):
+        group = schedule.Group(number, split, [usable[name] for name in names])
+        if (row := workspace.group(number) if left else None) is not None:
+            rows[number] = row
+            group.done = len(row["shards"])
+            for name in names:  # it may have been killed while it removed them
+                if f"{slug(name)}.json" in left:
+                    spool.remove(workspace.work, slug(name))
+        for name in names if group.done is None else ():
+            if f"{slug(name)}.json" in left and (summary := spool.load(workspace.work, slug(name))):
+                group.encoded[name] = summary
+        groups.append(group)
+    return rows, groups
+
+
+def _rows(done: schedule.Finished) -> dict[str, Any]:
+    """What a finished group leaves for the manifest and the report, as JSON."""
+    kept = [summary for summary in done.summaries if summary.reason is None]
+    rms: dict[str, list[float]] = {}
+    for summary in kept:
+        for ear, values in summary.rms.items():
+            rms.setdefault(ear, []).extend(values)
+    return {
+        "shards": [asdict(shard) for shard in done.shards],
+        "rms": rms,
+        "skipped": {summary.name: summary.reason for summary in done.summaries if summary.reason is not None},
+        "tails": {summary.name: summary.tail for summary in kept},
+        "dropped": {summary.name: summary.dropped for summary in kept if summary.dropped},
+    }
+
+
+def _publish(
+    workspace: Workspace,
+    rows: Sequence[dict[str, Any]],
+    usable: dict[str, Recording],
+    skipped: dict[str, str],
+    plan: dict[str, Any],
+    options: BuildOptions,
+) -> dict[str, Any]:
+    """The manifest and the report of a build whose groups are all finished."""
+    shards = [
+        manifest.Shard(**row | {"recordings": tuple(row["recordings"]), "pairs": tuple(row["pairs"])})
+        for group in rows
+        for row in group["shards"]
+    ]
+    levels: dict[str, list[float]] = {}
+    tails: dict[str, float] = {}
+    dropped: dict[str, dict[str, int]] = {}
+    for row in rows:
+        skipped |= row["skipped"]
+        tails |= row["tails"]
+        dropped |= row["dropped"]
+        for ear, values in row["rms"].items():
+            levels.setdefault(ear, []).extend(values)
+    mean_rms = {ear: math.fsum(levels[ear]) / len(levels[ear]) for ear in EARS if ear in levels}
+    result = manifest.build(shards, _media(usable, skipped, mean_rms, options.encode), mean_rms, plan["options"])
+    reasons = Counter(reason for counts in dropped.values() for reason in Counter(counts).elements())
     report = {
         "recordings": len(result.recordings),
         "clips": result.clips,
@@ -116,6 +196,8 @@ def build(
         "bytes": int(result.shards["bytes"].sum()),
         "splits": {s: int(result.shards["clips"][result.select(s)].sum()) for s in result.splits},
         "skipped": dict(sorted(skipped.items())),
+        "dropped": dict(sorted(reasons.items())),
+        "dropped_by_recording": dict(sorted(dropped.items())),
         "tail_seconds": {name: round(t, 6) for name, t in sorted(tails.items()) if t > 1e-6},
         "mono": sorted(name for name, r in usable.items() if r.mono and name not in skipped),
         "mean_rms": mean_rms,
@@ -127,9 +209,21 @@ def build(
     return report
 
 
-def _row(row: dict[str, Any]) -> manifest.Shard:
-    """A shard's row for the manifest, from the JSON that a finished group left."""
-    return manifest.Shard(**row | {"recordings": tuple(row["recordings"]), "pairs": tuple(row["pairs"])})
+def _media(usable: dict[str, Recording], skipped: dict[str, str], mean_rms: dict[str, float], e: EncodeOptions) -> manifest.Media:
+    """What the clips of the set have in common."""
+    extras = [kind for kind, there in (("flow", e.flow), ("mask", e.mask)) if there]
+    if all(recording.classes for name, recording in usable.items() if name not in skipped):
+        extras.append("labels")
+    return manifest.Media(
+        clip_seconds=e.seconds,
+        frames=0 if e.frames == "copy" else e.count,
+        size=(0, 0) if e.frames == "copy" else e.size,
+        rate=e.rate,
+        pairs=tuple(pair for pair in PAIRS if f"{pair}.L" in mean_rms),
+        picture=e.frames,
+        sound=e.sound,
+        extras=tuple(extras),
+    )
 
 
 def _nameable(found: sources.Found) -> sources.Found:
@@ -146,80 +240,31 @@ def _nothing(source: Path, skipped: dict[str, str]) -> str:
     return f"nothing in {source} could be built: {reasons}"
 
 
-def _plan(source: Path, found: Sequence[sources.Found], options: BuildOptions) -> dict[str, Any]:
-    """What identifies a build: its options, and the names and lengths of every file that it reads."""
-    files = {}
+def _strict(skipped: dict[str, str]) -> str:
+    name, reason = next(iter(skipped.items()))
+    more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+    return f"--strict: {name} would be skipped{more}: {reason}"
+
+
+def _plan(source: Path, found: Sequence[sources.Found], options: BuildOptions) -> tuple[dict[str, Any], dict[str, int]]:
+    """What identifies a build: its options, and the names and lengths of every file that it reads; bytes to read of each recording.
+
+    The times of the files are part of the plan, so that a changed source is noticed on resume, but not of the options that the
+    manifest keeps: the same content gives the same set wherever and whenever it was copied.
+    """
+    sizes: dict[str, int] = {}
+    times: dict[str, int] = {}
+    weights: dict[str, int] = {}
     for recording in found:
         if isinstance(recording, Recording):
-            paths = [recording.video, *(ear.path for pair in recording.pairs.values() for ear in pair)]
-            for path in [*paths, *([recording.classes] if recording.classes else [])]:
-                files[path.relative_to(source).as_posix()] = path.stat().st_size
-    digest = hashlib.sha256(json.dumps([[f.name for f in found], files], sort_keys=True).encode()).hexdigest()
+            facts = {path: path.stat() for path in files(recording)}
+            weights[recording.name] = sum(fact.st_size for fact in facts.values())
+            sizes |= {path.relative_to(source).as_posix(): fact.st_size for path, fact in facts.items()}
+            times |= {path.relative_to(source).as_posix(): fact.st_mtime_ns for path, fact in facts.items()}
     chosen = asdict(options) | {"layout": sources.detect(source) if options.layout == "auto" else options.layout}
-    return {"source": digest, "options": json.loads(json.dumps(chosen))}
+    chosen["source"] = _digest([[f.name for f in found], sizes])
+    return {"options": json.loads(json.dumps(chosen)), "times": _digest(times)}, weights
 
 
-def _encode_to_spool(recording: Recording, options: EncodeOptions, root: Path, folder: Path) -> Encoded | Refused:
-    """Runs in a worker: one recording into its spool file; a broken recording is a result, not an exception."""
-    path = folder / f"{slug(recording.name)}.spool"
-    try:
-        with open(path, "wb") as spool:
-            return encode(recording, options, root, spool)
-    except SourceError as error:
-        path.unlink(missing_ok=True)
-        return Refused(recording.name, str(error))
-
-
-def _group(
-    workspace: Workspace,
-    number: int,
-    split: str,
-    recordings: Sequence[Recording],
-    first_shard: int,
-    root: Path,
-    options: BuildOptions,
-    executor: Executor,
-    on_progress: Callable[[Progress], None],
-    done: int,
-    total: int,
-) -> dict[str, Any]:
-    """Encode the recordings of one group and write its shards; rows for the manifest, as JSON."""
-    encoded: list[Encoded] = []
-    skipped: dict[str, str] = {}
-    work = partial(_encode_to_spool, options=options.encode, root=root, folder=workspace.work)
-    for result in executor.map(work, recordings):
-        done += 1
-        if isinstance(result, Refused):
-            skipped[result.name] = result.reason
-            on_progress(Progress(done, total, result.name, 0, 0, result.reason))
-        else:
-            encoded.append(result)
-            size = sum(member.length for clip in result.clips for member in clip.members)
-            on_progress(Progress(done, total, result.name, len(result.clips), size, None))
-    clips = {split_key(clip.key): clip for result in encoded for clip in result.clips}
-    size = sum(member.length for clip in clips.values() for member in clip.members)
-    count = math.ceil(size / options.shard_bytes)
-    shards = []
-    for i, keys in enumerate(deal.deal(list(clips), count)):
-        samples = _samples(workspace.work, [clips[key] for key in keys])
-        shards.append(asdict(writer.write_shard(workspace.out, f"clips-{first_shard + i:06d}", split, samples)))
-    for result in encoded:
-        (workspace.work / f"{slug(result.name)}.spool").unlink()
-    rms: dict[str, list[float]] = {}
-    for result in encoded:
-        for ear, values in result.rms.items():
-            rms.setdefault(ear, []).extend(values)
-    return {"shards": shards, "rms": rms, "skipped": skipped, "tails": {r.name: r.tail for r in encoded}}
-
-
-def _samples(folder: Path, clips: Sequence[Any]) -> Iterator[writer.Sample]:
-    """The clips with their bytes, read back from the spools; a few file handles, one clip in memory."""
-    with ExitStack() as stack:
-        recordings = dict.fromkeys(clip.recording for clip in clips)
-        files = {name: stack.enter_context(open(folder / f"{name}.spool", "rb")) for name in recordings}
-        for clip in clips:
-            payload = []
-            for member in clip.members:
-                files[clip.recording].seek(member.offset)
-                payload.append(files[clip.recording].read(member.length))
-            yield writer.Sample(clip, tuple(payload))
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode(errors="surrogateescape")).hexdigest()

@@ -2,82 +2,121 @@
 
 OUT/.build/plan.json          what is being built: a folder with another plan is not ours to touch
 OUT/.build/lock               held by the one running build
-OUT/.build/group-000.json     rows of a finished group, whose shards lie in OUT under their final names
-OUT/.build/*.spool            encoded recordings of groups under way
+OUT/.build/group-000000.json  rows of a finished group, whose shards lie in OUT under their final names
+OUT/.build/NAME.spool …       encoded units of groups under way (see spool)
 """
 
-import fcntl
 import json
-import shutil
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from dataio.format import atomic
-from dataio.format.manifest import FILE as MANIFEST
+from dataio.format import manifest
+from dataio.format.folder import Folder, LocalFolder
+from dataio.ingest import spool
 from dataio.ingest.errors import SourceError
+from dataio.ingest.lock import FILE as LOCK
+from dataio.ingest.lock import LockedError, lock
 
-WORK = ".build"
+WORK, PLAN, REPORT = ".build", "plan.json", "build.json"
 
 
 class Workspace:
     """Opens `out` for the build with this plan, or goes on with an unfinished build of the same plan.
 
+    finished: `out` already holds what the plan asks for, and there is nothing to do. resumed: an earlier run got somewhere.
+
+    Args:
+        plan: `options`, which also go into the manifest, and what else must agree for a build to be gone on with.
+
     Raises:
-        SourceError: `out` is a file, a finished set, holds other things, belongs to another plan, or another build runs in it.
+        SourceError: `out` is a file, a finished set of another plan, holds other things, belongs to another plan, or another build
+            runs in it.
     """
 
-    def __init__(self, out: Path, plan: dict[str, Any]) -> None:
-        self.out, self.work = out, out / WORK
+    def __init__(self, out: Folder, plan: dict[str, Any]) -> None:
+        self.out, self.work = out, out.child(WORK)
         self._text = json.dumps(plan, sort_keys=True, indent=1)
-        if out.exists() and not out.is_dir():
+        if isinstance(out, LocalFolder) and out.path.exists() and not out.path.is_dir():
             raise SourceError(f"the output {out} is a file")
         self.created = not out.exists()
-        if not self.created and any(out.iterdir()) and not (self.work / "plan.json").is_file():
-            what = (
-                "already holds a finished shard set" if (out / MANIFEST).is_file() else "is neither empty nor an unfinished build"
-            )
-            raise SourceError(f"the output {out} {what}; choose another folder")
-        self.work.mkdir(parents=True, exist_ok=True)
-        self._lock: IO[str] = open(self.work / "lock", "w")  # noqa: SIM115  held until close()
+        names, inside = out.names(), self.work.names()
+        self.finished = manifest.FILE in names
+        if self.finished:
+            self._check_finished(plan)
+        elif names and PLAN not in inside and (names != [WORK] or any(not _of_birth(name) for name in inside)):
+            raise SourceError(f"the output {out} is neither empty nor an unfinished build; choose another folder")
+        if self.finished and WORK not in names:
+            self.resumed = False
+            return
+        self.work.create()
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
+            self._lock = lock(self.work)
+        except LockedError:
             raise SourceError(f"another build is running in {out}") from None
-        self.resumed = (self.work / "plan.json").is_file()
-        if not self.resumed:
-            atomic.write_file(self.work / "plan.json", self._text.encode())
-        elif (self.work / "plan.json").read_text() != self._text:
-            self._lock.close()
+        self.resumed = self.work.has(PLAN)
+        if self.finished:  # it was killed within its last act
+            self._clear()
+        elif not self.resumed:
+            self.work.write(PLAN, self._text.encode())
+        elif self.work.read(PLAN).decode() != self._text:
+            self._lock.release()
             raise SourceError(
                 f"the output {out} holds an unfinished build of another source or other options; choose another folder"
             )
-        for leftover in (*out.glob(".*.tmp"), *self.work.glob("*.spool")):  # of a run that was killed: the lock was free
-            leftover.unlink()
+        for folder in (out, self.work):
+            for name in folder.names():
+                if name.startswith(".") and name.endswith(".tmp"):  # of a run that was killed: the lock was free
+                    folder.remove(name)
+
+    def _check_finished(self, plan: dict[str, Any]) -> None:
+        found = manifest.parse(self.out.read(manifest.FILE), f"{self.out}/{manifest.FILE}")
+        if found.options != plan["options"]:
+            raise SourceError(
+                f"the output {self.out} already holds a finished shard set, of another source or other options; "
+                "choose another folder"
+            )
 
     def group(self, number: int) -> dict[str, Any] | None:
         """What a finished group left, or None."""
-        path = self.work / f"group-{number:06d}.json"
-        return json.loads(path.read_text()) if path.is_file() else None
+        name = f"group-{number:06d}.json"
+        return json.loads(self.work.read(name)) if self.work.has(name) else None
 
-    def finish_group(self, number: int, rows: dict[str, Any]) -> None:
-        atomic.write_file(self.work / f"group-{number:06d}.json", json.dumps(rows, sort_keys=True).encode())
+    def finish_group(self, number: int, rows: dict[str, Any], slugs: list[str]) -> None:
+        """Record that its shards are there; its spools are not needed any more."""
+        self.work.write(f"group-{number:06d}.json", json.dumps(rows, sort_keys=True).encode())
+        for slug in slugs:
+            spool.remove(self.work, slug)
 
-    def publish(self, manifest: bytes, report: dict[str, Any]) -> None:
+    def publish(self, data: bytes, report: dict[str, Any]) -> None:
         """The last act: report, then the manifest that makes the shards exist, then the workspace goes."""
         text = json.dumps(report, sort_keys=True, indent=1, ensure_ascii=False)
-        atomic.write_file(self.out / "build.json", text.encode(errors="backslashreplace"))  # file names need not be valid UTF-8
-        atomic.write_file(self.out / MANIFEST, manifest)
-        self._lock.close()
-        shutil.rmtree(self.work)
+        self.out.write(REPORT, text.encode(errors="backslashreplace"))  # file names need not be valid UTF-8
+        self.out.write(manifest.FILE, data)
+        self._clear()
+
+    def _clear(self) -> None:
+        """The plan goes last but for the lock: killed in between, the next run still knows whose folder this is."""
+        for name in self.work.names():
+            if name not in (PLAN, LOCK):
+                self.work.remove(name)
+        self.work.remove(PLAN)
+        self._lock.remove()
+        self.work.remove_all()
+
+    def report(self) -> dict[str, Any]:
+        """What the finished set's build wrote about it."""
+        return json.loads(self.out.read(REPORT)) if self.out.has(REPORT) else {}
 
     def abandon(self) -> None:
         """Leave nothing behind: used when nothing could be built."""
-        self._lock.close()
-        shutil.rmtree(self.work, ignore_errors=True)
+        self._clear()
         if self.created:
-            shutil.rmtree(self.out, ignore_errors=True)
+            self.out.remove_all()
 
     def pause(self) -> None:
         """Leave what is finished for a later run of the same build."""
-        self._lock.close()
+        self._lock.release()
+
+
+def _of_birth(name: str) -> bool:
+    """Whether a build that was killed in its first moments may have left this."""
+    return name == LOCK or (name.startswith(f".{PLAN}.") and name.endswith(".tmp"))

@@ -1,15 +1,18 @@
 """Frames of a recording at given times, decoded once from front to back in bounded memory."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
 from dataio.ingest.errors import SourceError
 from dataio.ingest.media.facts import opened
+from dataio.ingest.media.needed import planned
 
 _EPSILON = Fraction(1, 100_000), Fraction(1, 1000)
 """Least and most seconds by which a time stamp may lie behind the time that it stands for: containers round to a tick of their
@@ -18,10 +21,9 @@ clock (Matroska: 1 ms), and even the most is far below half a frame."""
 
 @dataclass(frozen=True)
 class Shown:
-    """The frame on display at the time asked for. time: of its stamp, in seconds of the recording. end: when the next is due."""
+    """The frame on display at the time asked for. time: of its stamp, in seconds of the recording."""
 
     time: float
-    end: float
     picture: av.VideoFrame
 
     def rgb(self, height: int, width: int) -> np.ndarray:
@@ -48,35 +50,63 @@ def frames_at(path: Path, times: Iterable[float]) -> Iterator[Shown]:
     """For each of the ascending `times` (seconds from the first frame), the frame on display then; ends where the video ends.
 
     A frame is on display from its time stamp to that of the next, so a variable frame rate is handled as it is. Stops at the first
-    time that the video does not reach.
+    time that the video does not reach. Frames that none of the times needs are not decoded where that can be helped.
 
     Raises:
         SourceError: it cannot be opened, holds no video, or breaks while being decoded.
     """
     with opened(path, "video") as (container, stream):
-        pending = iter(times)
-        wanted = next(pending, None)
-        held: tuple[Fraction, av.VideoFrame] | None = None
-        first: int | None = None
-        epsilon = min(max(_EPSILON[0], Fraction(stream.time_base or 0)), _EPSILON[1])
-        period = 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
+        clock = _Clock(stream, list(times))
+        asked = 0
+        held: tuple[int, av.VideoFrame] | None = None
         try:
-            for picture in container.decode(stream):
-                if picture.pts is None:
-                    continue
-                first = picture.pts if first is None else first
-                time = (picture.pts - first) * Fraction(picture.time_base)
-                while held and wanted is not None and Fraction(wanted) + epsilon < time:
-                    yield Shown(float(held[0]), float(time), held[1])
-                    wanted = next(pending, None)
-                if wanted is None:
+            for tick, picture in _decoded(container, stream, clock):
+                while held and asked < len(clock.times) and clock.limits[asked] < tick:
+                    yield Shown(clock.seconds(held[0]), held[1])
+                    asked += 1
+                if asked == len(clock.times):
                     return
-                held = time, picture
+                held = tick, picture
         except av.error.FFmpegError as error:
-            raise SourceError(f"{path.name} breaks off at {float(held[0]) if held else 0:.2f} s: {error.strerror}") from error
+            at = clock.seconds(held[0]) if held else 0.0
+            raise SourceError(f"{path.name} breaks off at {at:.2f} s: {error.strerror}") from error
         if held is None:
             raise SourceError(f"{path.name} holds no picture that can be decoded")
-        end = held[0] + period
-        while wanted is not None and Fraction(wanted) + epsilon < end:
-            yield Shown(float(held[0]), float(end), held[1])
-            wanted = next(pending, None)
+        period = 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
+        end = held[0] + math.ceil(period / stream.time_base)
+        while asked < len(clock.times) and clock.limits[asked] < end:
+            yield Shown(clock.seconds(held[0]), held[1])
+            asked += 1
+
+
+class _Clock:
+    """From seconds of the recording to ticks of a stream. limits: the last tick at which a frame may begin to be the one on
+    display at each of the times; known once it has `begun` at the first frame's tick.
+    """
+
+    def __init__(self, stream: Any, times: list[float]) -> None:
+        self.times, self._base = times, Fraction(stream.time_base)
+        self._epsilon = min(max(_EPSILON[0], self._base), _EPSILON[1])
+        self._first = 0
+        self.limits: list[int] = []
+        self.begun = False
+
+    def begin(self, tick: int) -> None:
+        self._first, self.begun = tick, True
+        self.limits = [tick + math.floor((Fraction(time) + self._epsilon) / self._base) for time in self.times]
+
+    def seconds(self, tick: int) -> float:
+        return float((tick - self._first) * self._base)
+
+
+def _decoded(container: Any, stream: Any, clock: _Clock) -> Iterator[tuple[int, av.VideoFrame]]:
+    """At least the frames that are wanted, with their ticks, as they are shown; starts the clock at the first."""
+    context = stream.codec_context
+    for packet, wanted in planned(container.demux(stream), lambda: clock.limits if clock.begun else None):
+        context.skip_frame = "DEFAULT" if wanted else "NONREF"
+        for picture in packet.decode():
+            if picture.pts is None:
+                continue
+            if not clock.begun:
+                clock.begin(picture.pts)
+            yield picture.pts, picture

@@ -124,8 +124,8 @@ class VideoSound:
         self._opened.__exit__(None, None, None)
 
 
-def open_track(path: Path, rate: int) -> Track:
-    """The sound in this file, or the sound track of this video, to be read at `rate` Hz.
+def open_track(path: Path, rate: int, *, ambisonic: bool = False) -> Track:
+    """The sound in this file, or the sound track of this video, to be read at `rate` Hz; four channels of ambiX as eight ears.
 
     Raises:
         SourceError: unreadable, or its rate has so little in common with `rate` that the filter would fill the memory.
@@ -135,6 +135,10 @@ def open_track(path: Path, rate: int) -> Track:
     if track.rate // step * (rate // step) > _LARGEST_FILTER:
         track.close()
         raise SourceError(f"{path.name} has an odd sample rate, {track.rate} Hz, which cannot be brought to {rate} Hz")
+    if ambisonic:
+        from dataio.ingest.media.ambisonics import BinauralTrack
+
+        return BinauralTrack(track)
     return track
 
 

@@ -19,6 +19,8 @@ class Recording:
     name: as the user knows it (relative to the source, without suffix). video: the equirectangular video.
     pairs: binaural pair → (left ear, right ear). classes: a video of class ids, one per pixel, or None.
     split: given by the source, or None to let the builder deal. mono: the two ears are the same track, by the user's leave.
+    ambisonic: the sound is first-order ambisonics (ambiX); its ears are numbered as in EARS, once it has been decoded.
+    family: recordings of one family were cut from the same capture and must share a split; None for one that stands alone.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Recording:
     classes: Path | None = None
     split: str | None = None
     mono: bool = False
+    ambisonic: bool = False
+    family: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,13 @@
 """A shard as others see it: tarfile, GNU tar, webdataset and DALI all find the same members, byte for byte."""
 
+import io
 import shutil
 import subprocess
 import sys
 import tarfile
+import wave
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ import pytest
 
 from dataio.format import index, manifest, writer
 from dataio.format.clip import clip_key
-from dataio.format.writer import Sample
+from dataio.format.folder import LocalFolder
 
 EXTENSIONS = ("f000.jpg", "f001.jpg", "front.wav", "json")
 LENGTHS = (1, 511, 512, 513, 10_239, 10_240, 10_241, 70_000)  # around blocks, records, and blocks of checksums
@@ -22,22 +25,31 @@ def _payload(clip: int, member: int) -> bytes:
     return np.random.default_rng([clip, member]).bytes(LENGTHS[(3 * clip + member) % len(LENGTHS)])
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A clip, and the bytes of its members."""
+
+    clip: index.Clip
+    data: bytes
+    payload: tuple[bytes, ...]
+
+
 def samples(count: int = 9) -> Iterator[Sample]:
-    """Clips of three recordings in mixed order; their offsets are nonsense, for the writer to set right."""
+    """Clips of three recordings in mixed order."""
     for i in range(count):
         payload = tuple(_payload(i, m) for m in range(len(EXTENSIONS)))
-        members = tuple(
-            index.Member(extension, 12345, len(data), index.crc32c(data), index.Facts(rate=96_000), index.block_checksums(data))
-            for extension, data in zip(EXTENSIONS, payload, strict=True)
-        )
-        yield Sample(index.Clip(clip_key("abc"[i % 3], i), "abc"[i % 3], 2.0 * i, members), payload)
+        members = writer.SegmentWriter(clip_key("abc"[i % 3], i))
+        for extension, data in zip(EXTENSIONS, payload, strict=True):
+            members.add(extension, data, index.Facts(rate=96_000), index.block_checksums(data))
+        segment = members.finish("abc"[i % 3], 2.0 * i)
+        yield Sample(segment.clip, segment.data, payload)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shards")
-    writer.write_shard(folder, "clips-000000", "train", samples())
-    writer.write_shard(folder, "clips-000001", "train", samples(4))
+    writer.write_shard(LocalFolder(folder), "clips-000000", "train", samples())
+    writer.write_shard(LocalFolder(folder), "clips-000001", "train", samples(4))
     return folder
 
 
@@ -133,14 +145,14 @@ def test_offsets_and_checksums_of_our_index_match_the_bytes(folder: Path) -> Non
 
 
 def test_the_row_for_the_manifest_matches_the_files(tmp_path: Path) -> None:
-    row = writer.write_shard(tmp_path, "clips-000007", "val", samples())
+    row = writer.write_shard(LocalFolder(tmp_path), "clips-000007", "val", samples())
     tar, ours, dalis = ((tmp_path / f"clips-000007.{suffix}").read_bytes() for suffix in ("tar", "npz", "idx"))
     sums = (index.crc32c(tar), index.crc32c(ours), index.crc32c(dalis))
     assert row == manifest.Shard("clips-000007", 9, len(tar), *sums, "val", ("a", "b", "c"), ("front",))
 
 
 def test_the_same_samples_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    writer.write_shard(tmp_path, "clips-000000", "train", samples())
+    writer.write_shard(LocalFolder(tmp_path), "clips-000000", "train", samples())
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (folder / path.name).read_bytes()
 
@@ -154,7 +166,7 @@ def test_a_write_that_fails_half_way_leaves_no_file(tmp_path: Path, after: int) 
             yield sample
 
     with pytest.raises(OSError, match="No space left"):
-        writer.write_shard(tmp_path, "clips-000000", "train", failing())
+        writer.write_shard(LocalFolder(tmp_path), "clips-000000", "train", failing())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,10 +175,11 @@ import resource, sys
 from pathlib import Path
 sys.path[:0] = [{tests!r}, {repo!r}]
 from dataio.format import atomic, writer
+from dataio.format.folder import LocalFolder
 from test_writer import samples
 out = Path({out!r})
 atomic.write_file(out / "note", b"before")
-shard = lambda: writer.write_shard(out, "clips-000000", "train", samples())
+shard = lambda: writer.write_shard(LocalFolder(out), "clips-000000", "train", samples())
 note = lambda: atomic.write_file(out / "note", bytes(10**6))
 for limit, write in (100, shard), (30_000, shard), (200_000, shard), (1000, note):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, -1))
@@ -184,7 +197,36 @@ def test_a_full_disk_leaves_no_file_and_spoils_none(tmp_path: Path) -> None:
 
 
 def test_a_name_too_long_for_ustar_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
-    clip = index.Clip("x" * 300, "x", 0.0, (index.Member("json", 0, 1, 0),))
+    def long() -> Iterator[writer.Segment]:
+        members = writer.SegmentWriter("x" * 300)
+        members.add("json", b"a")
+        yield members.finish("x", 0.0)
+
     with pytest.raises(ValueError, match="too long"):
-        writer.write_shard(tmp_path, "clips-000000", "train", [Sample(clip, (b"a",))])
+        writer.write_shard(LocalFolder(tmp_path), "clips-000000", "train", long())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pcm_member_is_what_the_wave_module_writes() -> None:
+    pcm = np.random.default_rng(0).integers(-(2**15), 2**15, (1001, 2), np.int16)
+    members = writer.SegmentWriter("a-000000")
+    members.pcm("front.wav", pcm, 96_000)
+    segment = members.finish("a", 0.0)
+    (member,) = segment.clip.members
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setparams((2, 2, 96_000, 1001, "NONE", "not compressed"))
+        file.writeframes(pcm.tobytes())
+    assert segment.data[member.offset : member.offset + member.length] == buffer.getvalue()
+    assert member.facts == index.Facts(rate=96_000, channels=2, samples=1001, data=44)
+
+
+def test_pairs_of_a_shard_are_those_that_every_clip_has(tmp_path: Path) -> None:
+    def clips() -> Iterator[writer.Segment]:
+        for i, extensions in enumerate((("front.wav", "left.flac", "back.wav"), ("front.wav", "left.flac", "right.wav"))):
+            members = writer.SegmentWriter(clip_key("a", i))
+            for extension in extensions:
+                members.add(extension, b"x")
+            yield members.finish("a", 0.0)
+
+    assert writer.write_shard(LocalFolder(tmp_path), "clips-000000", "train", clips()).pairs == ("front", "left")

@@ -1,0 +1,6 @@
+"""Where the builder's work runs: in this process, in processes of this machine, or on a Ray cluster. One small interface."""
+
+from dataio.ingest.executors.executor import Executor, WorkerDiedError
+from dataio.ingest.executors.local import Inline, LocalPool, local
+
+__all__ = ["Executor", "Inline", "LocalPool", "WorkerDiedError", "local"]
