@@ -128,3 +128,53 @@ def stages(
     share = f"{result['share']:.0%} of the ceiling, {result['share_with_rotation']:.0%} with rotation"
     out(f"loader {result['loader']:.0f} clips/s: {share}")
     write_json(result, json_file)
+
+
+@bench.command()
+def build(
+    source: Annotated[str, typer.Option("--source", metavar="HEIGHTxWIDTH", help="Of the recordings.")] = "960x1920",
+    recordings: Annotated[int, typer.Option(help="How many.")] = 8,
+    seconds: Annotated[float, typer.Option(help="Length of each.")] = 16.0,
+    fps: Annotated[int, typer.Option(help="Of their video.")] = 30,
+    gop: Annotated[int, typer.Option(help="Frames from one key frame to the next.")] = 30,
+    b_frames: Annotated[int, typer.Option(help="B-frames between two others.")] = 0,
+    rounds: Annotated[int, typer.Option(help="How often everything has its turn.")] = 3,
+    memory: Annotated[
+        float | None, typer.Option(metavar="HOURS", help="Instead: peak memory for one 4K recording of so many hours.")
+    ] = None,
+    json_file: JsonOption = None,
+) -> None:
+    """The builder with one worker and with two, against an ideal one that only decodes, scales, encodes and reads sound."""
+    import tempfile
+
+    out = typer.echo if json_file != "-" else _say
+    with tempfile.TemporaryDirectory(dir=".", prefix=".bench-") as folder:
+        if memory is not None:
+            from benchmarks.builder.memory import memory as measure_memory
+
+            result = measure_memory(Path(folder), hours=memory, size=(1920, 3840), fps=5)
+            out(
+                f"{result['clips']} clips of a {memory:g} h recording of 3840x1920: {result['above_mib']:.0f} MiB "
+                f"above the {result['imports_mib']:.0f} MiB of the imports"
+            )
+        else:
+            from benchmarks.builder.measure import measure
+
+            result = measure(
+                Path(folder),
+                source=size(source),
+                recordings=recordings,
+                seconds=seconds,
+                fps=fps,
+                gop=gop,
+                b_frames=b_frames,
+                rounds=rounds,
+                say=_say,
+            )
+            for stage, contenders in result["stages"].items():
+                for name, rate in contenders.items():
+                    mark = "*" if result["fastest"][stage] == name else " "
+                    out(f"{mark} {stage:8} {name:32} {rate['median']:9.1f} clips/s  ({rate['min']:.1f} – {rate['max']:.1f})")
+            out(f"ideal {result['ideal']:.2f} clips/s; one worker {result['one_worker']:.2f}: {result['share']:.0%} of it")
+            out(f"two workers {result['two_workers']:.2f} clips/s: {result['speed_up']:.2f} times one")
+    write_json(result, json_file)

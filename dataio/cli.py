@@ -3,8 +3,10 @@
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,24 +44,35 @@ def write_json(result: dict[str, Any], target: str | None) -> None:
 
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Any]:
-    """A rich progress bar on standard error, with counts and the time left; yields `update(done, note, total)`.
+    """A rich progress bar on standard error, with the time left; yields `update(done, note, total)`.
 
-    It wipes itself out at the end, and shows nothing where standard error is no terminal: an error stays one sentence.
+    It wipes itself out at the end. Where standard error is no terminal, a line every half minute takes its place.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield _lines(what, total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console, transient=True) as bar:
         task = bar.add_task(what, total=total, note="")
         yield lambda done, note="", total=total: bar.update(task, completed=done, total=total, note=note)
+
+
+def _lines(what: str, total: int) -> Any:
+    begin = last = time.monotonic()
+
+    def update(done: float, note: str = "", total: float = total) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last < 30:
+            return
+        last = now
+        left = f", {timedelta(seconds=round((now - begin) * (total - done) / done))} left" if done else ""
+        print(f"{what}: {done / total:.0%}{left}{'; ' + note if note else ''}", file=sys.stderr, flush=True)
+
+    return update
 
 
 @app.command()
@@ -90,46 +103,93 @@ def synth(
 
 @app.command()
 def build(
-    source: Annotated[Path, typer.Argument(help="Folder of raw recordings.")],
-    out: Annotated[Path, typer.Argument(help="Folder for the shards: new, empty, or an unfinished build of the same.")],
-    layout: Annotated[str, typer.Option(help="auto, folder (video + sound paired by name), omniaudio or synthetic.")] = "auto",
-    picture: Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of the stored frames.")] = "256x512",
+    source: Annotated[Path, typer.Argument(help="Folder of raw recordings, or of pictures. It is only ever read.")],
+    out: Annotated[
+        str, typer.Argument(help="Folder or URL (s3://…) for the shards: new, empty, or an unfinished build of the same.")
+    ],
+    layout: Annotated[
+        str, typer.Option(help="auto, folder (video + sound paired by name), omniaudio, yt360, images or synthetic.")
+    ] = "auto",
+    picture: Annotated[
+        str | None, typer.Option("--size", help="HEIGHTxWIDTH of the stored frames; default 256x512, and as they are for images.")
+    ] = None,
     fps: Annotated[float, typer.Option(help="Frames stored per second.")] = 4.0,
-    clip_seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 2.0,
+    frames: Annotated[
+        str,
+        typer.Option(
+            help="jpeg (each a member: random access), h264, hevc, vp9, av1 (one container a clip) or copy (as recorded)."
+        ),
+    ] = "jpeg",
+    quality: Annotated[int, typer.Option(help="1 … 100, of JPEGs and, by a table, of the codecs.")] = 90,
+    gop: Annotated[int, typer.Option(help="For the codecs: frames from one key frame to the next.")] = 8,
+    sound: Annotated[str, typer.Option(help="pcm (a window is one read), or flac (smaller, decoded whole).")] = "pcm",
     rate: Annotated[int, typer.Option(help="Sample rate of the stored sound, Hz.")] = 96_000,
-    quality: Annotated[int, typer.Option(help="JPEG quality of the frames.")] = 90,
+    clip_seconds: Annotated[float, typer.Option(help="Length of a clip.")] = 2.0,
+    flow: Annotated[bool, typer.Option("--flow", help="Also store the motion between two frames of every clip.")] = False,
+    mask: Annotated[bool, typer.Option("--mask", help="Also store what moves in front of the background.")] = False,
+    silence: Annotated[
+        float | None,
+        typer.Option(help="Leave out clips this many dB quieter than their recording's mean (the paper's authors: 17)."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Shares of the recordings; a recording is never divided.")] = "train=0.8,val=0.2",
     shard_bytes: Annotated[int, typer.Option(help="Size of a shard to aim at.")] = 256 * 2**20,
     allow_mono: Annotated[
         bool, typer.Option("--allow-mono", help="Copy a mono track to both ears instead of refusing it.")
     ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at a recording that cannot be used.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that encode.")] = 1,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Work on this Ray cluster instead (auto: this machine's)."),
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Turn recordings into shards. Stopped half-way, the same command goes on where it was."""
+    """Turn recordings into shards. Stopped half-way, the same command goes on where it was.
+
+    A recording that cannot be used is skipped, counted and named. The set exists when its manifest is written, as the last act.
+    """
     from dataio.ingest.build import BuildOptions, Progress
     from dataio.ingest.build import build as run
     from dataio.ingest.encode import EncodeOptions
-    from dataio.ingest.executors import local
+    from dataio.ingest.executors import executor
 
-    encode = EncodeOptions(seconds=clip_seconds, fps=fps, size=size(picture), rate=rate, quality=quality)
+    encode = EncodeOptions(
+        seconds=clip_seconds,
+        fps=fps,
+        size=size(picture) if picture else (256, 512),
+        still=size(picture) if picture else None,
+        rate=rate,
+        quality=quality,
+        frames=frames,  # type: ignore[arg-type]  # checked there
+        gop=gop,
+        sound=sound,  # type: ignore[arg-type]
+        flow=flow,
+        mask=mask,
+        silence=silence,
+    )
     options = BuildOptions(encode=encode, layout=layout, split=split, shard_bytes=shard_bytes, allow_mono=allow_mono)
-    clips = [0]
-    with progress_bar("recordings", 1) as update:
+    with progress_bar("build", 1000) as update:
 
         def on_progress(p: Progress) -> None:
-            clips[0] += p.clips
-            update(p.done, f"{clips[0]} clips" + (f"; skipped {p.name}" if p.skipped else ""), p.total)
+            rates = f"{p.clips / max(1e-3, p.seconds):.1f} clips/s, {p.bytes / max(1e-3, p.seconds) / 2**20:.1f} MiB/s"
+            note = f"{p.done} of {p.total}, {p.clips} clips, {rates}" + (f"; skipped {p.name}" if p.skipped else "")
+            update(int(1000 * p.share), note)
 
-        report = run(source, out, options, local(workers), on_progress)
+        report = run(source, out, options, executor(workers, ray), on_progress, strict=strict)
     for name, reason in report["skipped"].items():
         print(f"skipped {name}: {reason}", file=sys.stderr)
     splits = ", ".join(f"{count} {name}" for name, count in report["splits"].items())
     tail = sum(report["tail_seconds"].values())
-    print(
-        f"{report['clips']} clips ({splits}) of {report['recordings']} recordings in {report['shards']} shards, "
-        f"{report['bytes'] / 2**20:.1f} MiB; {len(report['skipped'])} skipped; {tail:.2f} s at the ends dropped"
-    )
+    if report["broken"]:
+        print(f"left out {len(report['broken'])} broken pictures, the first: {report['broken'][0]}", file=sys.stderr)
+    silent = sum(report["silent"].values())
+    dropped = f"; {silent} silent clips left out" if silent else ""
+    if json_file != "-":
+        print(
+            f"{report['clips']} clips ({splits}) of {report['recordings']} recordings in {report['shards']} shards, "
+            f"{report['bytes'] / 2**20:.1f} MiB; {len(report['skipped'])} skipped; {tail:.2f} s at the ends dropped{dropped}"
+            + ("; it was there already, nothing was done" if report.get("already") else "")
+        )
     write_json(report, json_file)
 
 

@@ -192,7 +192,11 @@ def test_a_good_folder_becomes_shards_once(command, good: Path, tmp_path: Path) 
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["clips"], report["splits"]) == (2, {"train": 2})
     again = command("shards", "build", good, out, "--size", "16x32")
-    assert again == (1, "", f"sonosphere: the output {out} already holds a finished shard set; choose another folder\n")
+    assert (again.code, again.err) == (0, "")
+    assert again.out == answer.out.strip() + "; it was there already, nothing was done\n"
+    other = command("shards", "build", good, out, "--size", "32x64")
+    assert (other.code, other.out) == (1, "")
+    assert other.err.startswith(f"sonosphere: the output {out} already holds a finished shard set, of another source or other options")
 
 
 def test_a_bad_recording_among_good_ones_is_named_and_the_command_succeeds(command, good: Path, tmp_path: Path) -> None:
@@ -212,11 +216,12 @@ def test_a_shorter_tail_is_dropped_and_counted(command, good: Path, tmp_path: Pa
     raw.mkdir()
     shutil.copy(good / "walk.mp4", raw)
     make_sound(raw / "walk.wav", noise(3.9))
-    answer = command("shards", "build", raw, tmp_path / "out", "--size", "16x32", "--json", "-")
-    text, _, report = answer.out.partition("\n")
-    assert text.startswith("1 clips (1 train)")
-    assert text.endswith("2.30 s at the ends dropped")
-    assert json.loads(report)["tail_seconds"] == {"walk": 2.3}
+    answer = command("shards", "build", raw, tmp_path / "out", "--size", "16x32", "--json", tmp_path / "report")
+    assert answer.out.startswith("1 clips (1 train)")
+    assert answer.out.endswith("2.30 s at the ends dropped\n")
+    assert json.loads((tmp_path / "report").read_text())["tail_seconds"] == {"walk": 2.3}
+    again = command("shards", "build", raw, tmp_path / "out", "--size", "16x32", "--json", "-")
+    assert json.loads(again.out)["already"] is True
 
 
 def test_mono_is_built_on_request(command, good: Path, tmp_path: Path) -> None:

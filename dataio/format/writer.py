@@ -14,16 +14,25 @@ from dataio.format.clip import PAIRS, pair_extension
 from dataio.format.folder import Folder
 from dataio.format.manifest import Shard
 
+Buffer = bytes | memoryview
+
 HEADER = 512  # bytes of a USTAR header; every name here is short enough for exactly one
 WAV_HEADER = 44  # bytes before the PCM
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A clip as it stands in a tar. clip: member offsets count from the segment's first byte. data: headers, members, padding."""
+    """A clip as it stands in a tar. clip: member offsets count from the segment's first byte. parts: headers, members, padding, one
+    after the other, in as many pieces as they come in. size: of all of them, in bytes.
+    """
 
     clip: index.Clip
-    data: bytes
+    parts: tuple[Buffer, ...]
+    size: int
+
+    @property
+    def data(self) -> bytes:
+        return b"".join(self.parts)
 
 
 class SegmentWriter:
@@ -31,11 +40,11 @@ class SegmentWriter:
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self._parts: list[bytes] = []
+        self._parts: list[Buffer] = []
         self._length = 0
         self._members: list[index.Member] = []
 
-    def add(self, extension: str, data: bytes, facts: index.Facts = index.Facts(), blocks: tuple[int, ...] = ()) -> None:
+    def add(self, extension: str, data: Buffer, facts: index.Facts = index.Facts(), blocks: tuple[int, ...] = ()) -> None:
         """Raises ValueError for a name that does not fit a USTAR header."""
         crc = index.crc32c(np.frombuffer(data, np.uint8))
         header = _header(f"{self._key}.{extension}", len(data))
@@ -47,16 +56,18 @@ class SegmentWriter:
     def pcm(self, extension: str, pcm: np.ndarray, rate: int) -> None:
         """Add a sound, (samples, channels) int16, as WAV with a checksum for every 64 KiB."""
         samples, channels = pcm.shape
-        sizes = 2 * channels * samples
-        head = b"RIFF" + struct.pack("<I", 36 + sizes) + b"WAVEfmt "
+        size = 2 * channels * samples
+        head = b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt "
         head += struct.pack("<IHHIIHH", 16, 1, channels, rate, 2 * channels * rate, 2 * channels, 16) + b"data"
-        data = head + struct.pack("<I", sizes) + np.ascontiguousarray(pcm, "<i2").tobytes()
+        data = np.empty(WAV_HEADER + size, np.uint8)  # filled in place: passes over memory are what sound costs
+        data[:WAV_HEADER] = np.frombuffer(head + struct.pack("<I", size), np.uint8)
+        data[WAV_HEADER:].view("<i2").reshape(pcm.shape)[:] = pcm
         facts = index.Facts(rate=rate, channels=channels, samples=samples, data=WAV_HEADER)
-        self.add(extension, data, facts, index.block_checksums(data))
+        self.add(extension, data.data, facts, index.block_checksums(data.data))
 
     def finish(self, recording: str, start: float) -> Segment:
         """The clip's segment. recording: slug. start: seconds of the recording."""
-        return Segment(index.Clip(self._key, recording, start, tuple(self._members)), b"".join(self._parts))
+        return Segment(index.Clip(self._key, recording, start, tuple(self._members)), tuple(self._parts), self._length)
 
 
 def _header(name: str, length: int) -> bytes:
@@ -77,10 +88,10 @@ class _Checked:
     """A file that keeps the CRC-32C of all that was written to it."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.file, self.crc, self.length = file, google_crc32c.Checksum(), 0
+        self.file, self.crc, self.length = file, 0, 0
 
-    def write(self, data: bytes) -> None:
-        self.crc.update(data)
+    def write(self, data: Buffer) -> None:
+        self.crc = google_crc32c.extend(self.crc, np.frombuffer(data, np.uint8))
         self.length += len(data)
         self.file.write(data)
 
@@ -102,7 +113,8 @@ def write_shard(folder: Folder, name: str, split: str, segments: Iterable[Segmen
             out = _Checked(raw)
             for segment in segments:
                 clips.append(moved(segment.clip, out.length))
-                out.write(segment.data)
+                for part in segment.parts:
+                    out.write(part)
             end = 2 * tarfile.BLOCKSIZE  # two empty blocks end an archive; tools expect it padded to a whole record
             out.write(bytes(end + -(out.length + end) % tarfile.RECORDSIZE))
             shard_index = index.build(name, out.length, clips)
@@ -117,7 +129,7 @@ def write_shard(folder: Folder, name: str, split: str, segments: Iterable[Segmen
         name=name,
         clips=len(clips),
         bytes=out.length,
-        crc=int.from_bytes(out.crc.digest(), "big"),
+        crc=out.crc,
         index_crc=index.crc32c(np.frombuffer(ours, np.uint8)),
         idx_crc=index.crc32c(np.frombuffer(dalis, np.uint8)),
         split=split,

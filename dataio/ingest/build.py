@@ -18,9 +18,10 @@ from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import Executor, WorkerDiedError
 from dataio.ingest.progress import Counter as Count
 from dataio.ingest.progress import Progress
-from dataio.ingest.sources import Recording, Refused, SourceError
+from dataio.ingest.sources import Album, Recording, Refused, SourceError
+from dataio.ingest.sources.images import albums as find_albums
 from dataio.ingest.spool import Summary
-from dataio.ingest.work import Job, encode_unit, files, write_dealt_shard
+from dataio.ingest.work import Job, Unit, encode_unit, files, write_dealt_shard
 from dataio.ingest.workspace import Workspace
 
 SHARD_BYTES = 256 * 2**20
@@ -70,22 +71,23 @@ def build(
     """
     place = folder(out) if isinstance(out, Path | str) else out
     shares = deal.parse_shares(options.split)
-    found = [_nameable(f) for f in sources.find(source, options.layout, allow_mono=options.allow_mono)]
+    layout = sources.layout_of(source, options.layout)
+    found = [_nameable(f) for f in _find(source, layout, shares, options)]
     twice = [name for name, count in Counter(f.name for f in found).items() if count > 1]
     if twice:
         raise SourceError(f"{source} holds more than one recording {twice[0]}: names without suffix must differ")
-    usable = {f.name: f for f in found if isinstance(f, Recording)}
+    usable = {f.name: f for f in found if not isinstance(f, Refused)}
     skipped = {f.name: f.reason for f in found if isinstance(f, Refused)}
     if not usable or (strict and skipped):
         raise SourceError(_nothing(source, skipped) if not usable else _strict(skipped))
-    plan, weights = _plan(source, found, options)
+    plan, weights = _plan(source, found, options, layout)
     workspace = Workspace(place, plan)
     if workspace.finished:
         return workspace.report() | {"already": True}
     try:
         split_of = deal.splits({name: r.split for name, r in usable.items()}, shares)
         # a shard holds one split, and recordings with the same pairs: a reader that needs the others can leave it out as a whole
-        kind_of = {name: (split, *sorted(usable[name].pairs)) for name, split in split_of.items()}
+        kind_of = {name: (split, *_pairs(usable[name])) for name, split in split_of.items()}
         rows, groups = _groups(workspace, kind_of, usable)
         job = Job(source, place, workspace.work, options.encode)
         count = Count(weights, job.work, on_progress)
@@ -93,7 +95,7 @@ def build(
             for name in group.encoded if group.done is None else [unit.name for unit in group.units]:
                 count.before(name)
 
-        def on_unit(unit: Recording, summary: Summary) -> None:
+        def on_unit(unit: Unit, summary: Summary) -> None:
             count.finished(unit.name, summary)
             if strict and summary.reason is not None:
                 raise SourceError(_strict({summary.name: summary.reason}))
@@ -127,8 +129,8 @@ def build(
 
 
 def _groups(
-    workspace: Workspace, kind_of: dict[str, tuple[str, ...]], usable: dict[str, Recording]
-) -> tuple[dict[int, dict[str, Any]], list[schedule.Group[Recording]]]:
+    workspace: Workspace, kind_of: dict[str, tuple[str, ...]], usable: dict[str, Unit]
+) -> tuple[dict[int, dict[str, Any]], list[schedule.Group[Unit]]]:
     """All groups, with what an earlier run has left of them; rows of those that are finished, by number."""
     rows, groups = {}, []
     left = set(workspace.work.names()) if workspace.resumed else set()
@@ -138,10 +140,10 @@ def _groups(
             rows[number] = row
             group.done = len(row["shards"])
             for name in names:  # it may have been killed while it removed them
-                if f"{slug(name)}.json" in left:
+                if f"{slug(name)}.{spool.SUMMARY}" in left:
                     spool.remove(workspace.work, slug(name))
         for name in names if group.done is None else ():
-            if f"{slug(name)}.json" in left and (summary := spool.load(workspace.work, slug(name))):
+            if f"{slug(name)}.{spool.SUMMARY}" in left and (summary := spool.load(workspace.work, slug(name))):
                 group.encoded[name] = summary
         groups.append(group)
     return rows, groups
@@ -159,14 +161,15 @@ def _rows(done: schedule.Finished) -> dict[str, Any]:
         "rms": rms,
         "skipped": {summary.name: summary.reason for summary in done.summaries if summary.reason is not None},
         "tails": {summary.name: summary.tail for summary in kept},
-        "dropped": {summary.name: summary.dropped for summary in kept if summary.dropped},
+        "silent": {summary.name: summary.silent for summary in kept if summary.silent},
+        "broken": [sentence for summary in kept for sentence in summary.broken],
     }
 
 
 def _publish(
     workspace: Workspace,
     rows: Sequence[dict[str, Any]],
-    usable: dict[str, Recording],
+    usable: dict[str, Unit],
     skipped: dict[str, str],
     plan: dict[str, Any],
     options: BuildOptions,
@@ -179,16 +182,17 @@ def _publish(
     ]
     levels: dict[str, list[float]] = {}
     tails: dict[str, float] = {}
-    dropped: dict[str, dict[str, int]] = {}
+    silent: dict[str, int] = {}
+    broken: list[str] = []
     for row in rows:
         skipped |= row["skipped"]
         tails |= row["tails"]
-        dropped |= row["dropped"]
+        silent |= row["silent"]
+        broken += row["broken"]
         for ear, values in row["rms"].items():
             levels.setdefault(ear, []).extend(values)
     mean_rms = {ear: math.fsum(levels[ear]) / len(levels[ear]) for ear in EARS if ear in levels}
     result = manifest.build(shards, _media(usable, skipped, mean_rms, options.encode), mean_rms, plan["options"])
-    reasons = Counter(reason for counts in dropped.values() for reason in Counter(counts).elements())
     report = {
         "recordings": len(result.recordings),
         "clips": result.clips,
@@ -196,10 +200,10 @@ def _publish(
         "bytes": int(result.shards["bytes"].sum()),
         "splits": {s: int(result.shards["clips"][result.select(s)].sum()) for s in result.splits},
         "skipped": dict(sorted(skipped.items())),
-        "dropped": dict(sorted(reasons.items())),
-        "dropped_by_recording": dict(sorted(dropped.items())),
+        "silent": dict(sorted(silent.items())),
+        "broken": broken,
         "tail_seconds": {name: round(t, 6) for name, t in sorted(tails.items()) if t > 1e-6},
-        "mono": sorted(name for name, r in usable.items() if r.mono and name not in skipped),
+        "mono": sorted(name for name, r in usable.items() if isinstance(r, Recording) and r.mono and name not in skipped),
         "mean_rms": mean_rms,
         "fingerprint": result.fingerprint,
         "options": plan["options"],
@@ -209,10 +213,14 @@ def _publish(
     return report
 
 
-def _media(usable: dict[str, Recording], skipped: dict[str, str], mean_rms: dict[str, float], e: EncodeOptions) -> manifest.Media:
+def _media(usable: dict[str, Unit], skipped: dict[str, str], mean_rms: dict[str, float], e: EncodeOptions) -> manifest.Media:
     """What the clips of the set have in common."""
+    kept = [unit for name, unit in usable.items() if name not in skipped]
+    albums = [unit for unit in kept if isinstance(unit, Album)]
+    if albums:
+        return manifest.Media(0.0, 0, (0, 0), 0, (), picture="still", sound="", classes=albums[0].classes)
     extras = [kind for kind, there in (("flow", e.flow), ("mask", e.mask)) if there]
-    if all(recording.classes for name, recording in usable.items() if name not in skipped):
+    if all(isinstance(unit, Recording) and unit.classes for unit in kept):
         extras.append("labels")
     return manifest.Media(
         clip_seconds=e.seconds,
@@ -226,8 +234,21 @@ def _media(usable: dict[str, Recording], skipped: dict[str, str], mean_rms: dict
     )
 
 
-def _nameable(found: sources.Found) -> sources.Found:
-    """The recording, or why its name makes no key. Different names make different keys, so nothing can collide after this."""
+def _find(source: Path, layout: str, shares: dict[str, float], options: BuildOptions) -> Sequence[Unit | Refused]:
+    """All recordings or albums of the source, and what of it cannot be used."""
+    if layout == "images":
+        return find_albums(source, shares)
+    return sources.find(source, layout, allow_mono=options.allow_mono)
+
+
+def _pairs(unit: Unit) -> list[str]:
+    return sorted(unit.pairs) if isinstance(unit, Recording) else []
+
+
+def _nameable(found: Unit | Refused) -> Unit | Refused:
+    """The unit, or why its name makes no key. Different names make different keys, so nothing can collide after this."""
+    if isinstance(found, Refused):
+        return found
     try:
         slug(found.name)
     except ValueError as error:
@@ -246,8 +267,10 @@ def _strict(skipped: dict[str, str]) -> str:
     return f"--strict: {name} would be skipped{more}: {reason}"
 
 
-def _plan(source: Path, found: Sequence[sources.Found], options: BuildOptions) -> tuple[dict[str, Any], dict[str, int]]:
-    """What identifies a build: its options, and the names and lengths of every file that it reads; bytes to read of each recording.
+def _plan(
+    source: Path, found: Sequence[Unit | Refused], options: BuildOptions, layout: str
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """What identifies a build: its options, and the names and lengths of all that it reads; bytes to read of each unit.
 
     The times of the files are part of the plan, so that a changed source is noticed on resume, but not of the options that the
     manifest keeps: the same content gives the same set wherever and whenever it was copied.
@@ -255,13 +278,16 @@ def _plan(source: Path, found: Sequence[sources.Found], options: BuildOptions) -
     sizes: dict[str, int] = {}
     times: dict[str, int] = {}
     weights: dict[str, int] = {}
-    for recording in found:
-        if isinstance(recording, Recording):
-            facts = {path: path.stat() for path in files(recording)}
-            weights[recording.name] = sum(fact.st_size for fact in facts.values())
+    for unit in found:
+        if isinstance(unit, Album):  # a million pictures are not asked one by one when they were last changed
+            weights[unit.name] = sum(picture.length for picture in unit.pictures)
+            sizes |= {picture.source: picture.length for picture in unit.pictures}
+        elif isinstance(unit, Recording):
+            facts = {path: path.stat() for path in files(unit)}
+            weights[unit.name] = sum(fact.st_size for fact in facts.values())
             sizes |= {path.relative_to(source).as_posix(): fact.st_size for path, fact in facts.items()}
             times |= {path.relative_to(source).as_posix(): fact.st_mtime_ns for path, fact in facts.items()}
-    chosen = asdict(options) | {"layout": sources.detect(source) if options.layout == "auto" else options.layout}
+    chosen = asdict(options) | {"layout": layout}
     chosen["source"] = _digest([[f.name for f in found], sizes])
     return {"options": json.loads(json.dumps(chosen)), "times": _digest(times)}, weights
 

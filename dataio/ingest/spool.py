@@ -2,7 +2,7 @@
 
 NAME.spool   the clips, one segment after another, as they will stand in the tars
 NAME.npz     where they lie: the table of a shard's index, of the spool
-NAME.json    what the rest of the build needs to know; the unit is done when this exists
+NAME.unit    what the rest of the build needs to know, as JSON; the unit is done when this exists
 NAME.progress  how far it is, until then
 """
 
@@ -19,7 +19,8 @@ from dataio.format.folder import Folder
 from dataio.format.table import FormatError
 from dataio.format.writer import HEADER, Segment, moved
 
-KINDS = ("spool", "npz", "progress", "json")
+SUMMARY = "unit"  # not json: a recording may be called `plan` or `group-000000`
+KINDS = ("spool", "npz", "progress", SUMMARY)
 
 
 class SpoolError(OSError):
@@ -31,8 +32,8 @@ class Summary:
     """A unit that was encoded, or refused.
 
     slug: its key. name: as the user knows it. reason: why it was refused, or None. clips: numbers of the clips that were kept.
-    bytes: of the spool. rms: ear → RMS of each kept clip. tail: seconds dropped at the end. dropped: reason → clips or pictures.
-    size: (height, width) that all its pictures share, or (0, 0). frames: a clip, if all have as many, or 0.
+    bytes: of the spool. rms: ear → RMS of each kept clip. tail: seconds dropped at the end. silent: clips left out as such.
+    broken: why each picture was left out that could not be read.
     """
 
     slug: str
@@ -42,16 +43,15 @@ class Summary:
     bytes: int = 0
     rms: dict[str, tuple[float, ...]] = field(default_factory=dict)
     tail: float = 0.0
-    dropped: dict[str, int] = field(default_factory=dict)
-    size: tuple[int, int] = (0, 0)
-    frames: int = 0
+    silent: int = 0
+    broken: tuple[str, ...] = ()
 
 
 def load(folder: Folder, slug: str) -> Summary | None:
     """The summary of a unit that was encoded by an earlier run, or None: there is none, or a power cut spoilt it."""
     try:
-        found = json.loads(folder.read(f"{slug}.json"))
-        found |= {"clips": tuple(found["clips"]), "size": tuple(found["size"])}
+        found = json.loads(folder.read(f"{slug}.{SUMMARY}"))
+        found |= {"clips": tuple(found["clips"]), "broken": tuple(found["broken"])}
         found["rms"] = {ear: tuple(values) for ear, values in found["rms"].items()}
         summary = Summary(**found)
         whole = summary.reason is not None or folder.size(f"{slug}.spool") == summary.bytes
@@ -71,7 +71,7 @@ def publish(folder: Folder, summary: Summary, clips: Sequence[index.Clip]) -> No
     """Leave the table, then the summary."""
     if summary.reason is None:
         folder.write(f"{summary.slug}.npz", index.build(summary.slug, summary.bytes, clips).dump(), durable=False)
-    folder.write(f"{summary.slug}.json", json.dumps(asdict(summary), sort_keys=True).encode(), durable=False)
+    folder.write(f"{summary.slug}.{SUMMARY}", json.dumps(asdict(summary), sort_keys=True).encode(), durable=False)
 
 
 def remove(folder: Folder, slug: str) -> None:
@@ -119,7 +119,7 @@ class Spool:
         view = np.frombuffer(data, np.uint8)
         if any(index.crc32c(view[member.offset :][: member.length]) != member.crc for member in clip.members):
             raise self._damaged()
-        return Segment(clip, data)
+        return Segment(clip, (data,), len(data))
 
     def _damaged(self) -> SpoolError:
         remove(self._folder, self._slug)

@@ -1,25 +1,24 @@
 """The two kinds of task of a build, as they run in a worker: encode a unit into its spool; write a shard from spools."""
 
-import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
-from dataio.format.clip import slug
+from dataio.format.clip import slug, split_key
 from dataio.format.folder import Folder, LocalFolder
+from dataio.format.index import Clip
 from dataio.format.manifest import Shard
 from dataio.format.writer import Segment, write_shard
 from dataio.ingest import deal, spool
 from dataio.ingest.encode import EncodeOptions, encode
-from dataio.ingest.errors import SourceError
-from dataio.ingest.sources.recording import Recording
+from dataio.ingest.encode.album import encode_album
+from dataio.ingest.errors import SourceError, blame_storage
+from dataio.ingest.sources import Album, Recording
 from dataio.ingest.spool import Summary
 
-_STORAGE = {errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT, errno.ENOTCONN, errno.EACCES, errno.EPERM}
-"""What a broken disk, a lost network share or a forbidden file says. None of it is the recording's fault."""
-
-_GOES_ON = "what is finished stays, and the same command goes on"
+Unit = Recording | Album
 
 _TOLD = 0.5  # seconds between two notes of a worker about its progress
 
@@ -45,14 +44,16 @@ class ShardTask:
     count: int
 
 
-def files(recording: Recording) -> list[Path]:
-    """Every file that a recording is read from."""
-    ears = (ear.path for pair in recording.pairs.values() for ear in pair)
-    return list(dict.fromkeys([recording.video, *ears, *([recording.classes] if recording.classes else [])]))
+def files(unit: Unit) -> list[Path]:
+    """Every file that a unit is read from."""
+    if isinstance(unit, Album):
+        return list(dict.fromkeys(picture.path for picture in unit.pictures))
+    ears = (ear.path for pair in unit.pairs.values() for ear in pair)
+    return list(dict.fromkeys([unit.video, *ears, *([unit.classes] if unit.classes else [])]))
 
 
-def encode_unit(unit: Recording, split: str, job: Job) -> Summary:
-    """Encode into the unit's spool. A broken recording is a result, not an exception.
+def encode_unit(unit: Unit, split: str, job: Job) -> Summary:
+    """Encode into the unit's spool. A broken recording, or an album without a readable picture, is a result, not an exception.
 
     Raises:
         OSError: the storage of the source or of the output failed, or the source has disappeared.
@@ -60,28 +61,28 @@ def encode_unit(unit: Recording, split: str, job: Job) -> Summary:
     key = slug(unit.name)
     try:
         with spool.writing(job.work, key) as file:
-            encoded = encode(unit, job.options, job.root, file, split=split, on_clip=_teller(job.work, key))
-            size = file.tell()
+            summary, clips = _encode(unit, key, split, job, file)
     except SourceError as error:
-        _blame_storage(error, files(unit))
-        summary = Summary(key, unit.name, reason=str(error))
-        spool.publish(job.work, summary, ())
-        return summary
-    dropped = {"silent": len(encoded.silent)} if encoded.silent else {}
-    kept = tuple(int(clip.key[-6:]) for clip in encoded.clips)
-    summary = Summary(key, unit.name, None, kept, size, encoded.rms, encoded.tail, dropped)
-    spool.publish(job.work, summary, encoded.clips)
+        blame_storage(error, files(unit))
+        summary, clips = Summary(key, unit.name, reason=str(error)), ()
+        spool.remove(job.work, key)
+    spool.publish(job.work, summary, clips)
     return summary
 
 
-def _blame_storage(error: SourceError, paths: Sequence[Path]) -> None:
-    """Raise OSError if a recording could not be read because its disk is gone, rather than because it is broken."""
-    for path in paths:
-        if not path.exists():
-            raise OSError(f"{path} has disappeared during the build; {_GOES_ON}") from error
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno in _STORAGE:
-        raise OSError(f"the storage of the source failed: {error}; {_GOES_ON}") from error
+def _encode(unit: Unit, key: str, split: str, job: Job, file: BinaryIO) -> tuple[Summary, tuple[Clip, ...]]:
+    tell = _teller(job.work, key)
+    if isinstance(unit, Album):
+        album = encode_album(unit, job.options, file, on_clip=tell)
+        summary = Summary(key, unit.name, bytes=file.tell(), clips=_numbers(album.clips), broken=album.broken)
+        return summary, album.clips
+    encoded = encode(unit, job.options, job.root, file, split=split, on_clip=tell)
+    kept: dict[str, Any] = {"clips": _numbers(encoded.clips), "silent": len(encoded.silent)}
+    return Summary(key, unit.name, bytes=file.tell(), rms=encoded.rms, tail=encoded.tail, **kept), encoded.clips
+
+
+def _numbers(clips: Sequence[Clip]) -> tuple[int, ...]:
+    return tuple(split_key(clip.key)[1] for clip in clips)
 
 
 def _teller(work: Folder, key: str) -> Callable[[int, int, int], None]:

@@ -17,6 +17,7 @@ class EncodeOptions:
     quality: 1 … 100, of JPEGs and, by a table, of the codecs. gop: frames from one key frame to the next, for the codecs.
     sound: `pcm`, or `flac`, which is smaller and has to be decoded whole.
     flow, mask: also store the motion between two frames, and what moves in front of the background.
+    still: for image sets, (height, width) that a picture is shrunk to cover; None keeps pictures as they are.
     silence: leave out a clip whose every ear is this many dB below the recording's mean level; None keeps all. The authors of the
         paper's data set use a mean square of 2e-4 against 1e-2, which is 17 dB.
 
@@ -34,6 +35,7 @@ class EncodeOptions:
     sound: Sound = "pcm"
     flow: bool = False
     mask: bool = False
+    still: tuple[int, int] | None = None
     silence: float | None = None
 
     def __post_init__(self) -> None:
@@ -45,6 +47,8 @@ class EncodeOptions:
             raise ValueError(f"fps {self.fps:g} gives no whole number of frames in a clip of {self.seconds:g} s")
         if min(self.size) < 8 or max(self.size) > 16_384:
             raise ValueError(f"size {self.size[0]}x{self.size[1]} is outside 8 … 16384 pixels a side")
+        if self.still and min(self.still) < 8:
+            raise ValueError(f"size {self.still[0]}x{self.still[1]} is below 8 pixels a side")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality {self.quality} is outside 1 … 100")
         for name, value, kinds in (("frames", self.frames, Picture), ("sound", self.sound, Sound)):

@@ -80,8 +80,8 @@ def encode(
             writer.add("json", json.dumps(facts, sort_keys=True, separators=(",", ":")).encode())
             segment = writer.finish(key, start)
             clips.append(moved(segment.clip, size))
-            spool.write(segment.data)
-            size += len(segment.data)
+            spool.writelines(segment.parts)
+            size += segment.size
             on_clip(i + 1, most, size)
     end = len(clips) * options.seconds
     if len(clips) < most - 1:

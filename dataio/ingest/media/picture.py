@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from dataio.ingest.errors import SourceError
 from dataio.ingest.media.facts import opened
@@ -21,16 +22,19 @@ clock (Matroska: 1 ms), and even the most is far below half a frame."""
 
 @dataclass(frozen=True)
 class Shown:
-    """The frame on display at the time asked for. time: of its stamp, in seconds of the recording."""
+    """The frame on display at the time asked for. time: of its stamp, in seconds of the recording. scaler: shared by all frames of
+    a video, since its tables cost more than a small frame.
+    """
 
     time: float
     picture: av.VideoFrame
+    scaler: VideoReformatter
 
     def rgb(self, height: int, width: int) -> np.ndarray:
         """(height, width, 3) uint8; area-averaged where it shrinks."""
         shrinks = width < self.picture.width or height < self.picture.height
         kind = "AREA" if shrinks else "BICUBIC"
-        return self.picture.reformat(width, height, "rgb24", interpolation=kind).to_ndarray()
+        return self.scaler.reformat(self.picture, width, height, "rgb24", interpolation=kind).to_ndarray()
 
     def classes(self, height: int, width: int) -> np.ndarray:
         """(height, width) uint8 of class ids: the nearest pixel, never a mixture.
@@ -57,12 +61,12 @@ def frames_at(path: Path, times: Iterable[float]) -> Iterator[Shown]:
     """
     with opened(path, "video") as (container, stream):
         clock = _Clock(stream, list(times))
-        asked = 0
+        asked, scaler = 0, VideoReformatter()
         held: tuple[int, av.VideoFrame] | None = None
         try:
             for tick, picture in _decoded(container, stream, clock):
                 while held and asked < len(clock.times) and clock.limits[asked] < tick:
-                    yield Shown(clock.seconds(held[0]), held[1])
+                    yield Shown(clock.seconds(held[0]), held[1], scaler)
                     asked += 1
                 if asked == len(clock.times):
                     return
@@ -75,7 +79,7 @@ def frames_at(path: Path, times: Iterable[float]) -> Iterator[Shown]:
         period = 1 / Fraction(stream.average_rate or stream.guessed_rate or 25)
         end = held[0] + math.ceil(period / stream.time_base)
         while asked < len(clock.times) and clock.limits[asked] < end:
-            yield Shown(clock.seconds(held[0]), held[1])
+            yield Shown(clock.seconds(held[0]), held[1], scaler)
             asked += 1
 
 

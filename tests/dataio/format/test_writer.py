@@ -26,11 +26,9 @@ def _payload(clip: int, member: int) -> bytes:
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(writer.Segment):
     """A clip, and the bytes of its members."""
 
-    clip: index.Clip
-    data: bytes
     payload: tuple[bytes, ...]
 
 
@@ -42,7 +40,7 @@ def samples(count: int = 9) -> Iterator[Sample]:
         for extension, data in zip(EXTENSIONS, payload, strict=True):
             members.add(extension, data, index.Facts(rate=96_000), index.block_checksums(data))
         segment = members.finish("abc"[i % 3], 2.0 * i)
-        yield Sample(segment.clip, segment.data, payload)
+        yield Sample(segment.clip, segment.parts, segment.size, payload)
 
 
 @pytest.fixture(scope="module")

@@ -189,7 +189,7 @@ def test_a_second_build_in_the_same_folder_is_refused_and_harms_nothing(source: 
         refused.append(progress.name)
 
     build(source, out, OPTIONS, local(1), meanwhile)
-    assert len(refused) == 5
+    assert len(set(refused) - {None}) == 5
     assert contents(out) == expected
 
 
