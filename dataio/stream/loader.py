@@ -109,6 +109,8 @@ class ClipLoader:
         if len(chosen) < len(every):
             lacking = f"{len(every) - len(chosen)} of {len(every)} shards lack one of the pairs {', '.join(self.spec.stored_pairs)}"
             self._note(f"pairs={self.spec.pairs!r}: {lacking}, so their clips are left out")
+        if bare := int((self.store.manifest.shards["crc"][chosen] == 0).sum()):
+            self._note(f"{bare} of {len(chosen)} shards were indexed by their headers alone: nothing they hold can be checked")
         return chosen
 
     def _note(self, text: str) -> None:

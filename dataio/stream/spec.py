@@ -101,11 +101,15 @@ class ClipSpec:
         """
         media = manifest.media
         if self.frames:
+            kept = media.picture or "of no known kind"
+            _check(media.picture == "jpeg", "frames", self.frames, f"the pictures of this set are {kept}; the loader reads jpeg so far")
             _check(self.frames <= media.frames, "frames", self.frames, f"the clips of this set hold {media.frames}")
         if self.pairs:
             missing = [pair for pair in self.stored_pairs if pair not in media.pairs]
             why = " (turn hears the pair that faces the new front)" if "turn" in self.augment else ""
             _check(not missing, "pairs", self.pairs, f"this set has no {', '.join(missing)}; it has {', '.join(media.pairs)}{why}")
+            kept = media.sound or "of no known kind"
+            _check(media.sound == "pcm", "pairs", self.pairs, f"the sound of this set is {kept}; the loader reads pcm so far")
             _check(self.sound_rate == media.rate, "sound_rate", self.sound_rate, f"the sound of this set is at {media.rate} Hz")
             most = media.clip_seconds
             _check(self.sound_seconds <= most, "sound_seconds", self.sound_seconds, f"the clips of this set are {most:g} s long")

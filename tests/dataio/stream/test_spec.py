@@ -65,3 +65,18 @@ def test_no_set(tmp_path):
         ClipLoader(tmp_path / "nowhere", batch_size=1)
     with pytest.raises(FileNotFoundError, match=r"it has no manifest\.npz"):
         ClipLoader(tmp_path, batch_size=1)
+
+
+def test_a_set_in_a_form_that_the_loader_does_not_read_is_refused(shards):
+    from dataclasses import replace
+
+    from dataio.format import manifest
+
+    found = manifest.load(shards)
+    for media, message in (
+        ({"picture": "h264"}, r"frames=4: the pictures of this set are h264; the loader reads jpeg so far"),
+        ({"picture": ""}, r"frames=4: the pictures of this set are of no known kind"),
+        ({"sound": "flac"}, r"pairs=\('front',\): the sound of this set is flac; the loader reads pcm so far"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            ClipSpec(frames=4).check(replace(found, media=replace(found.media, **media)))
