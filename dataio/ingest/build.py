@@ -13,7 +13,7 @@ from typing import Any
 from dataio.format import manifest
 from dataio.format.clip import EARS, PAIRS, slug
 from dataio.format.folder import Folder, folder
-from dataio.ingest import deal, schedule, sources, spool
+from dataio.ingest import deal, inputs, schedule, sources, spool
 from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import Executor, WorkerDiedError
 from dataio.ingest.progress import Counter as Count
@@ -72,23 +72,33 @@ def build(
     place = folder(out) if isinstance(out, Path | str) else out
     shares = deal.parse_shares(options.split)
     layout = sources.layout_of(source, options.layout)
+    inputs.check_apart(source, place)
+    odd, names = inputs.look_through(source, layout)
     found = [_nameable(f) for f in _find(source, layout, shares, options)]
     twice = [name for name, count in Counter(f.name for f in found).items() if count > 1]
     if twice:
         raise SourceError(f"{source} holds more than one recording {twice[0]}: names without suffix must differ")
     usable = {f.name: f for f in found if not isinstance(f, Refused)}
-    skipped = {f.name: f.reason for f in found if isinstance(f, Refused)}
+    skipped = odd | {f.name: f.reason for f in found if isinstance(f, Refused)}
+    if inputs.look_through(source, layout) != (odd, names):
+        raise OSError(f"the source {source} changed, or has disappeared, while it was listed; nothing has been written")
     if not usable or (strict and skipped):
         raise SourceError(_nothing(source, skipped) if not usable else _strict(skipped))
     plan, weights = _plan(source, found, options, layout)
     workspace = Workspace(place, plan)
     if workspace.finished:
-        return workspace.report() | {"already": True}
+        report = workspace.report()
+        if strict and report.get("skipped"):
+            raise SourceError(_strict(report["skipped"]))
+        return report | {"already": True}
     try:
-        split_of = deal.splits({name: r.split for name, r in usable.items()}, shares)
+        families = {name: unit.family for name, unit in usable.items() if isinstance(unit, Recording)}
+        split_of = deal.splits({name: unit.split for name, unit in usable.items()}, shares, families)
         # a shard holds one split, and recordings with the same pairs: a reader that needs the others can leave it out as a whole
         kind_of = {name: (split, *_pairs(usable[name])) for name, split in split_of.items()}
         rows, groups = _groups(workspace, kind_of, usable)
+        if strict and (refused := _refused(rows, groups)):
+            raise SourceError(_strict(refused))
         job = Job(source, place, workspace.work, options.encode)
         count = Count(weights, job.work, on_progress)
         for group in groups:
@@ -119,13 +129,13 @@ def build(
             skipped |= {name: reason for row in rows.values() for name, reason in row["skipped"].items()}
             workspace.abandon()
             raise SourceError(_nothing(source, skipped))
+        return _publish(workspace, [rows[number] for number in sorted(rows)], usable, skipped, plan, options)
     except WorkerDiedError as error:
         workspace.pause()
         raise WorkerDiedError(f"{error}; what is finished stays, and the same command goes on") from error
     except BaseException:
         workspace.pause()
         raise
-    return _publish(workspace, [rows[number] for number in sorted(rows)], usable, skipped, plan, options)
 
 
 def _groups(
@@ -147,6 +157,13 @@ def _groups(
                 group.encoded[name] = summary
         groups.append(group)
     return rows, groups
+
+
+def _refused(rows: dict[int, dict[str, Any]], groups: Sequence[schedule.Group[Unit]]) -> dict[str, str]:
+    """Units that an earlier run left out, and why."""
+    left = [summary for group in groups for summary in group.encoded.values()]
+    refused = {summary.name: summary.reason for summary in left if summary.reason is not None}
+    return refused | {name: reason for row in rows.values() for name, reason in row["skipped"].items()}
 
 
 def _rows(done: schedule.Finished) -> dict[str, Any]:
@@ -281,7 +298,7 @@ def _plan(
     for unit in found:
         if isinstance(unit, Album):  # a million pictures are not asked one by one when they were last changed
             weights[unit.name] = sum(picture.length for picture in unit.pictures)
-            sizes |= {picture.source: picture.length for picture in unit.pictures}
+            sizes |= {f"{picture.source} {picture.label}": picture.length for picture in unit.pictures}
         elif isinstance(unit, Recording):
             facts = {path: path.stat() for path in files(unit)}
             weights[unit.name] = sum(fact.st_size for fact in facts.values())

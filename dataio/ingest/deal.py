@@ -35,22 +35,26 @@ def parse_shares(text: str) -> dict[str, float]:
     return shares
 
 
-def splits(given: Mapping[str, str | None], shares: Mapping[str, float]) -> dict[str, str]:
+def splits(
+    given: Mapping[str, str | None], shares: Mapping[str, float], family: Mapping[str, str | None] | None = None
+) -> dict[str, str]:
     """The split of each recording: the source's word where it has one, the shares for the rest.
 
     The recordings are ranked by a hash of their names and cut at the shares, so each split gets its share exactly, to one
-    recording; the first split named gets what is left.
+    recording; the first split named gets what is left. Recordings of one family (cut from one capture, say) are dealt as one.
     """
-    open_names = sorted((name for name, split in given.items() if split is None), key=lambda name: rank("split", name))
-    result = {name: split for name, split in given.items() if split is not None}
+    of = {name: (family or {}).get(name) or name for name, split in given.items() if split is None}
+    families = sorted(set(of.values()), key=lambda name: rank("split", name))
+    dealt: dict[str, str] = {}
     first, *others = shares
     at, share = 0, 0.0
     for split in others:
         share += shares[split]
-        end = round(share * len(open_names))
-        result |= dict.fromkeys(open_names[at:end], split)
+        end = round(share * len(families))
+        dealt |= dict.fromkeys(families[at:end], split)
         at = end
-    return result | dict.fromkeys(open_names[at:], first)
+    dealt |= dict.fromkeys(families[at:], first)
+    return {name: split for name, split in given.items() if split is not None} | {name: dealt[f] for name, f in of.items()}
 
 
 def groups(kind_of: Mapping[str, K], size: int = GROUP) -> list[tuple[K, tuple[str, ...]]]:

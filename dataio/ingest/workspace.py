@@ -7,6 +7,7 @@ OUT/.build/NAME.spool …       encoded units of groups under way (see spool)
 """
 
 import json
+import re
 from typing import Any
 
 from dataio.format import manifest
@@ -17,6 +18,9 @@ from dataio.ingest.lock import FILE as LOCK
 from dataio.ingest.lock import LockedError, lock
 
 WORK, PLAN, REPORT = ".build", "plan.json", "build.json"
+
+_TEMPORARY = re.compile(r"\.(clips-\d+\.(tar|idx|npz)|build\.json|manifest\.npz)\.[0-9a-f]+\.tmp")
+"""What a killed run leaves beside the shards: nothing else there is ours to remove."""
 
 
 class Workspace:
@@ -52,19 +56,28 @@ class Workspace:
             self._lock = lock(self.work)
         except LockedError:
             raise SourceError(f"another build is running in {out}") from None
+        try:
+            self._take()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _take(self) -> None:
+        """Begin, or go on, or end what a killed run has left of its last act. The lock is held."""
+        if not self.finished and self.out.has(manifest.FILE):
+            raise SourceError(f"another build has just been finished in {self.out}")
         self.resumed = self.work.has(PLAN)
         if self.finished:  # it was killed within its last act
             self._clear()
         elif not self.resumed:
             self.work.write(PLAN, self._text.encode())
         elif self.work.read(PLAN).decode() != self._text:
-            self._lock.release()
             raise SourceError(
-                f"the output {out} holds an unfinished build of another source or other options; choose another folder"
+                f"the output {self.out} holds an unfinished build of another source or other options; choose another folder"
             )
-        for folder in (out, self.work):
+        for folder, temporary in ((self.out, _TEMPORARY), (self.work, re.compile(r"\..*\.tmp"))):
             for name in folder.names():
-                if name.startswith(".") and name.endswith(".tmp"):  # of a run that was killed: the lock was free
+                if temporary.fullmatch(name):  # of a run that was killed: the lock was free
                     folder.remove(name)
 
     def _check_finished(self, plan: dict[str, Any]) -> None:
@@ -109,7 +122,7 @@ class Workspace:
     def abandon(self) -> None:
         """Leave nothing behind: used when nothing could be built."""
         self._clear()
-        if self.created:
+        if self.created and not self.out.names():  # somebody may have put something there
             self.out.remove_all()
 
     def pause(self) -> None:

@@ -9,9 +9,9 @@ from dataio.format import index
 from dataio.format.clip import clip_key, slug
 from dataio.format.writer import SegmentWriter, moved
 from dataio.ingest.encode.options import EncodeOptions
+from dataio.ingest.encode.still import read_picture
 from dataio.ingest.errors import SourceError, blame_storage
 from dataio.ingest.sources import Album
-from dataio.ingest.sources.images import read_picture
 
 
 @dataclass(frozen=True)

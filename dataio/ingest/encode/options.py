@@ -56,12 +56,18 @@ class EncodeOptions:
                 raise ValueError(f"{name} {value!r} is unknown; there are {', '.join(get_args(kinds))}")
         if self.frames not in ("jpeg", "copy") and (self.size[0] % 2 or self.size[1] % 2):
             raise ValueError(f"size {self.size[0]}x{self.size[1]}: {self.frames} needs even sides")
+        if self.frames == "hevc" and min(self.size) < 16:
+            raise ValueError(f"size {self.size[0]}x{self.size[1]}: hevc needs at least 16 pixels a side")
+        if self.frames == "av1" and self.size[0] > 8192:
+            raise ValueError(f"size {self.size[0]}x{self.size[1]}: av1 takes at most 8192 rows")
         if self.gop < 1:
             raise ValueError(f"gop {self.gop} must be at least 1")
         if self.frames == "jpeg" and self.count > 1000:
             raise ValueError(f"{self.count} frames a clip: their members are numbered with three digits; use fewer, or a codec")
         if (self.flow or self.mask) and self.count < 2:
             raise ValueError(f"flow and mask need two frames a clip, and fps {self.fps:g} gives {self.count}")
+        if (self.flow or self.mask) and min(self.size) < 32:
+            raise ValueError(f"size {self.size[0]}x{self.size[1]}: flow and mask need at least 32 pixels a side")
         if self.silence is not None and self.silence <= 0:
             raise ValueError(f"silence {self.silence:g} dB must be positive: it is how far below the mean a clip may lie")
 

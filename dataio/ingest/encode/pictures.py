@@ -50,7 +50,7 @@ class Pictures:
     def __iter__(self) -> Iterator["_Adder"]:
         o = self.options
         if o.mask:
-            from dataio.ingest.encode.motion import MovingForeground
+            from dataio.ingest.encode.foreground import MovingForeground
 
             self._foreground = MovingForeground()
         for clip in self._clips():
@@ -101,7 +101,8 @@ class _Adder:
         else:
             from dataio.ingest.encode.container import EXTENSIONS, encode_video
 
-            data = encode_video(clip.rgb, fps=o.fps, codec=o.frames, quality=o.quality, gop=o.gop)
+            frames = [shown.picture for shown in clip.shown]
+            data = encode_video(frames, fps=o.fps, codec=o.frames, size=o.size, quality=o.quality, gop=o.gop)
             writer.add(EXTENSIONS[o.frames], data, index.Facts(height=o.size[0], width=o.size[1], frames=o.count))
             facts = {"picture": o.frames, "gop": o.gop}
         if clip.classes:
@@ -110,19 +111,21 @@ class _Adder:
         return facts | self._motion(writer)
 
     def _motion(self, writer: SegmentWriter) -> dict[str, object]:
-        o, rgb = self.options, self.clip.rgb if self.options.flow or self.options.mask else []
-        facts: dict[str, object] = {}
+        o = self.options
+        if not o.flow and not o.mask:
+            return {}
+        rgb = self.clip.rgb
+        from dataio.ingest.encode.motion import flow, flow_frames
+
+        first, second = flow_frames(o.count)
         if o.flow:
             from dataio.format.flow import encode_flow
-            from dataio.ingest.encode.motion import flow, flow_frames
 
-            first, second = flow_frames(o.count)
             data = encode_flow(*flow(rgb[first], rgb[second]))
             writer.add("flow.png", data, index.Facts(height=o.size[0], width=o.size[1]))
-            facts = {"flow_frames": [first, second]}
         if o.mask:
-            _png(writer, "mask.png", self.foreground.update(rgb))
-        return facts
+            _png(writer, "mask.png", self.foreground.update(rgb, first))
+        return {"flow_frames": [first, second]}
 
 
 def jpeg(rgb: np.ndarray, quality: int) -> bytes:

@@ -34,7 +34,7 @@ class Shown:
         """(height, width, 3) uint8; area-averaged where it shrinks."""
         shrinks = width < self.picture.width or height < self.picture.height
         kind = "AREA" if shrinks else "BICUBIC"
-        return self.scaler.reformat(self.picture, width, height, "rgb24", interpolation=kind).to_ndarray()
+        return self.scaler.reformat(self.picture, width, height, "rgb24", interpolation=kind, threads=1).to_ndarray()
 
     def classes(self, height: int, width: int) -> np.ndarray:
         """(height, width) uint8 of class ids: the nearest pixel, never a mixture.
