@@ -222,25 +222,66 @@ def verify(
 @app.command()
 def info(shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")], json_file: JsonOption = None) -> None:
     """What a set holds, from its manifest alone."""
+    from dataio.audit.facts import facts, table
     from dataio.format import manifest
 
-    found = manifest.load(shards)
-    media = found.media
-    facts = {
-        "clips": found.clips,
-        "shards": len(found),
-        "recordings": len(found.recordings),
-        "bytes": int(found.shards["bytes"].sum()),
-        "splits": {name: int(found.shards["clips"][found.select(name)].sum()) for name in found.splits},
-        "clip_seconds": media.clip_seconds,
-        "frames": media.frames,
-        "size": list(media.size),
-        "sound_rate": media.rate,
-        "pairs": list(media.pairs),
-        "mean_rms": found.mean_rms,
-        "fingerprint": found.fingerprint,
-    }
+    found = facts(manifest.load(shards))
     if json_file != "-":
-        for name, value in facts.items():
-            print(f"{name:14} {value}")
-    write_json(facts, json_file)
+        from rich.console import Console
+
+        Console().print(table(found))
+    write_json(found, json_file)
+
+
+@app.command()
+def inspect(
+    shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; default: SHARDS-inspect.html in the current folder.")] = None,
+    clips: Annotated[int, typer.Option(help="Clips to show, of as many recordings as there are.")] = 6,
+    seed: Annotated[int, typer.Option(help="Another seed, other clips.")] = 0,
+) -> None:
+    """Write a report on a set as one HTML file: clips to see and hear, how it is spread and mixed, what was left out."""
+    from dataio.audit.inspect import inspect as run
+    from dataio.format.atomic import write_file
+
+    target = Path(f"{shards.resolve().name}-inspect.html") if out is None else out
+    if target.resolve().parent == shards.resolve():
+        raise ValueError(f"{target} would lie inside the set, where `verify` takes it for a stray file: choose another folder")
+    if target.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{target} should end in .html: nothing else is overwritten")
+    html = run(shards, clips=clips, seed=seed).encode()
+    write_file(target, html)
+    print(f"{target}, {len(html) / 2**20:.1f} MiB")
+
+
+@app.command()
+def stats(
+    shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")],
+    origin: Annotated[
+        str, typer.Option("--from", help="json (what the clips say of themselves) or pcm (from every sample of the sound).")
+    ] = "json",
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    write: Annotated[
+        bool, typer.Option("--write", help="Put the levels into the manifest. Its fingerprint changes: saved states no longer fit.")
+    ] = False,
+    json_file: JsonOption = None,
+) -> None:
+    """Recompute the mean RMS of every ear, and hold it against the manifest's. Exit status 0 if they agree, or are written."""
+    from dataio.audit.facts import level, plain
+    from dataio.audit.stats import stats as run
+    from dataio.ingest.executors import local
+
+    with progress_bar("shards", 1) as update:
+        report = run(shards, local(workers), origin=origin, write=write, on_shard=lambda d, t: update(d, "", t))  # type: ignore[arg-type]
+    for problem in report["problems"][:20]:
+        print(plain(problem), file=sys.stderr)
+    if json_file != "-":
+        for ear, e in report["ears"].items():
+            difference = "" if e["difference"] is None else f"{e['difference']:+.3g} against the manifest"
+            mean = "not found" if e["mean_rms"] is None else f"{e['mean_rms']:.9f}  {level(e['mean_rms_dbfs'])}"
+            print(f"{plain(ear):8} {mean}  {e['clips']} clips  {difference}".rstrip())
+        verdict = "the manifest agrees" if report["agrees"] else "the manifest differs"
+        print(f"{verdict}; written, the fingerprint is now {report['fingerprint']}" if report["written"] else verdict)
+    write_json(report, json_file)
+    if not (report["agrees"] or report["written"]):
+        raise typer.Exit(1)

@@ -27,12 +27,15 @@ def recordings(folder: Path, *, count: int, seconds: float, size: tuple[int, int
             os.link(path, folder / path.name.replace("r00", f"r{k:02d}"))
 
 
-def video(path: Path, *, seconds: float, size: tuple[int, int], fps: int, gop: int, b_frames: int = 0) -> None:
-    """An H.264 file whose texture drifts to the right, with camera noise, at a rate of the kind that cameras write."""
+def video(path: Path, *, seconds: float, size: tuple[int, int], fps: int, gop: int, b_frames: int = 0, noise: bool = True) -> None:
+    """An H.264 file whose texture drifts to the right, with camera noise, at a rate of the kind that cameras write.
+
+    noise: without it, the file is small and soon decoded.
+    """
     import av
 
     height, width = size
-    pictures = _scene(height, width)
+    pictures = _scene(height, width, noise)
     with av.open(str(path), "w") as container:
         options = {"preset": "veryfast", "crf": "20", "x264-params": _X264.format(b=b_frames, gop=gop)}
         stream: Any = container.add_stream("libx264", rate=fps, options=options)
@@ -46,11 +49,13 @@ def video(path: Path, *, seconds: float, size: tuple[int, int], fps: int, gop: i
         container.mux(stream.encode(None))
 
 
-def _scene(height: int, width: int) -> list[np.ndarray]:
-    """Four pictures of one texture with different noise on it."""
+def _scene(height: int, width: int, noisy: bool) -> list[np.ndarray]:
+    """Four pictures of one texture, with different noise on each if asked for."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(40, 216, (height // 16, width // 16, 3), np.uint8).repeat(16, 0).repeat(16, 1)
     fine = rng.integers(0, 24, (height // 2, width // 2, 1), np.uint8).repeat(2, 0).repeat(2, 1)
+    if not noisy:
+        return [coarse] * 4
     noise = [rng.integers(0, 8, (height, width, 1), np.uint8) for _ in range(4)]
     return [np.ascontiguousarray(coarse + fine + n) for n in noise]
 
@@ -61,7 +66,7 @@ def long_recording(folder: Path, *, hours: float, size: tuple[int, int], fps: in
 
     folder.mkdir(parents=True)
     short, seconds = folder / ".short.mp4", 10
-    video(short, seconds=seconds, size=size, fps=fps, gop=fps * 2)
+    video(short, seconds=seconds, size=size, fps=fps, gop=fps * 2, noise=False)
     repeats = round(hours * 3600 / seconds)
     with av.open(str(short)) as source, av.open(str(folder / "long.mp4"), "w") as out:
         stream = source.streams.video[0]

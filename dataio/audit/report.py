@@ -16,18 +16,34 @@ class Problem:
 
     def __str__(self) -> str:
         place = self.file + (f", {self.member}" if self.member else "") + (f", byte {self.offset}" if self.offset >= 0 else "")
-        return f"{place}: {self.what}"
+        return _printable(f"{place}: {self.what}")
+
+
+def _printable(text: str) -> str:
+    """One line that a terminal shows as it is: names of others may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass
 class Audit:
-    """The result for a part of a set, or for all of it."""
+    """The result for a part of a set, or for all of it.
+
+    unchecked: shards whose index holds no checksums, so that there was nothing to hold their bytes against. levels: ear → how many
+    clips gave an RMS, and its sum; of a deep check.
+    """
 
     shards: int = 0
     clips: int = 0
     members: int = 0
     bytes: int = 0
+    unchecked: int = 0
     problems: list[Problem] = field(default_factory=list)
+    levels: dict[str, tuple[int, float]] = field(default_factory=dict)
+
+    def count_level(self, ear: str, rms: float) -> None:
+        """Count the RMS of one clip in."""
+        count, total = self.levels.get(ear, (0, 0.0))
+        self.levels[ear] = count + 1, total + rms
 
     def add(self, other: "Audit") -> None:
         """Count another part in."""
@@ -35,7 +51,11 @@ class Audit:
         self.clips += other.clips
         self.members += other.members
         self.bytes += other.bytes
+        self.unchecked += other.unchecked
         self.problems += other.problems
+        for ear, (more, rms) in other.levels.items():
+            count, total = self.levels.get(ear, (0, 0.0))
+            self.levels[ear] = count + more, total + rms
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON; `ok` says whether everything is right."""
@@ -45,6 +65,7 @@ class Audit:
             "clips": self.clips,
             "members": self.members,
             "bytes": self.bytes,
+            "without_checksums": self.unchecked,
             "problems": [asdict(problem) for problem in self.problems],
         }
 

@@ -84,7 +84,7 @@ def build(
         raise OSError(f"the source {source} changed, or has disappeared, while it was listed; nothing has been written")
     if not usable or (strict and skipped):
         raise SourceError(_nothing(source, skipped) if not usable else _strict(skipped))
-    plan, weights = _plan(source, found, options, layout)
+    plan, weights, seen = _plan(source, found, options, layout)
     workspace = Workspace(place, plan)
     if workspace.finished:
         report = workspace.report()
@@ -129,6 +129,9 @@ def build(
             skipped |= {name: reason for row in rows.values() for name, reason in row["skipped"].items()}
             workspace.abandon()
             raise SourceError(_nothing(source, skipped))
+        if changed := inputs.changed(source, seen):
+            more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+            raise SourceError(f"{changed[0]} was changed while it was built from{more}: build again, into another folder")
         return _publish(workspace, [rows[number] for number in sorted(rows)], usable, skipped, plan, options)
     except WorkerDiedError as error:
         workspace.pause()
@@ -286,14 +289,15 @@ def _strict(skipped: dict[str, str]) -> str:
 
 def _plan(
     source: Path, found: Sequence[Unit | Refused], options: BuildOptions, layout: str
-) -> tuple[dict[str, Any], dict[str, int]]:
-    """What identifies a build: its options, and the names and lengths of all that it reads; bytes to read of each unit.
+) -> tuple[dict[str, Any], dict[str, int], dict[str, tuple[int, int]]]:
+    """What identifies a build: its options, and the names and lengths of all that it reads; bytes to read of each unit; length and
+    time (ns) of the recordings' files.
 
     The times of the files are part of the plan, so that a changed source is noticed on resume, but not of the options that the
     manifest keeps: the same content gives the same set wherever and whenever it was copied.
     """
     sizes: dict[str, int] = {}
-    times: dict[str, int] = {}
+    seen: dict[str, tuple[int, int]] = {}
     weights: dict[str, int] = {}
     for unit in found:
         if isinstance(unit, Album):  # a million pictures are not asked one by one when they were last changed
@@ -302,11 +306,17 @@ def _plan(
         elif isinstance(unit, Recording):
             facts = {path: path.stat() for path in files(unit)}
             weights[unit.name] = sum(fact.st_size for fact in facts.values())
-            sizes |= {path.relative_to(source).as_posix(): fact.st_size for path, fact in facts.items()}
-            times |= {path.relative_to(source).as_posix(): fact.st_mtime_ns for path, fact in facts.items()}
+            seen |= {path.relative_to(source).as_posix(): (fact.st_size, fact.st_mtime_ns) for path, fact in facts.items()}
+    sizes |= {name: size for name, (size, _) in seen.items()}
     chosen = asdict(options) | {"layout": layout}
+    if layout != "images":
+        chosen["encode"]["still"] = None  # the size that was asked for is that of frames
     chosen["source"] = _digest([[f.name for f in found], sizes])
-    return {"options": json.loads(json.dumps(chosen)), "times": _digest(times)}, weights
+    return (
+        {"options": json.loads(json.dumps(chosen)), "times": _digest({name: time for name, (_, time) in seen.items()})},
+        weights,
+        seen,
+    )
 
 
 def _digest(value: object) -> str:
