@@ -175,7 +175,11 @@ def build(
             note = f"{p.done} of {p.total}, {p.clips} clips, {rates}" + (f"; skipped {p.name}" if p.skipped else "")
             update(int(1000 * p.share), note)
 
-        report = run(source, out, options, executor(workers, ray), on_progress, strict=strict)
+        try:
+            report = run(source, out, options, executor(workers, ray), on_progress, strict=strict)
+        except KeyboardInterrupt:
+            print("interrupted; what is finished stays, and the same command goes on", file=sys.stderr)
+            raise typer.Exit(130) from None
     for name, reason in report["skipped"].items():
         print(f"skipped {name}: {reason}", file=sys.stderr)
     splits = ", ".join(f"{count} {name}" for name, count in report["splits"].items())

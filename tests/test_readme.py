@@ -36,9 +36,10 @@ def followed(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 def test_commands(followed):
     folder, printed = followed
-    assert len(printed) == 7
+    assert len(printed) == 8
     assert "everything is right" in printed["shards verify"]
     assert "64 clips" in printed["shards build"] and "0 skipped" in printed["shards build"]
+    assert (folder / "shards-inspect.html").is_file()
     assert (folder / "runs/spatial/checkpoint.pt").is_file()
     assert "accuracy" in printed["evaluate runs/spatial"]
     assert "% of the ceiling" in printed["bench stages"]

@@ -1,7 +1,13 @@
 """Files that exist either whole or not at all."""
 
+import errno
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a write says without naming the file
 
 
 def sync_folder(folder: Path) -> None:
@@ -34,3 +40,16 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
     if durable:
         sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """A full disk does not say which file it had no room for, nor a missing folder on which of many machines it is missing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _ROOM and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        if error.errno == errno.ENOENT and not path.parent.is_dir():
+            raise OSError(error.errno, f"{error.strerror}, as seen from {socket.gethostname()}", str(path.parent)) from error
+        raise

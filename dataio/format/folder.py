@@ -5,11 +5,9 @@ synced and renamed; an object store does it by itself. Folders can be sent to ot
 """
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -82,16 +80,17 @@ class LocalFolder:
     def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
         with open(self.path / name, "rb") as file:
             file.seek(start)
-            return file.read(-1 if end is None else end - start)
+            return file.read(-1 if end is None else max(0, end - start))
 
     def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
-        atomic.write_file(self.path / name, data, durable=durable)
+        with atomic.naming(self.path / name):
+            atomic.write_file(self.path / name, data, durable=durable)
 
     @contextmanager
     def writing(self, name: str, *, durable: bool = True) -> Iterator[BinaryIO]:
         temporary = self.path / f".{name}.{os.getpid()}.tmp"
         try:
-            with open(temporary, "wb") as file:
+            with atomic.naming(self.path / name), open(temporary, "wb") as file:
                 yield file
                 if durable:
                     file.flush()
@@ -112,90 +111,14 @@ class LocalFolder:
         self.path.rmdir()
 
 
-@dataclass(frozen=True)
-class RemoteFolder:
-    """A folder behind an fsspec URL. Files are written on this machine first and sent when they are whole."""
-
-    url: str
-
-    @cached_property
-    def _place(self) -> tuple[Any, str]:
-        import fsspec
-
-        system, path = fsspec.core.url_to_fs(self.url)
-        return system, path.rstrip("/")
-
-    def __str__(self) -> str:
-        """Without user, password and query, which may be secrets."""
-        head, _, rest = self.url.partition("://")
-        return f"{head}://{rest.rpartition('@')[2].partition('?')[0]}"
-
-    def __getstate__(self) -> dict[str, str]:
-        return {"url": self.url}  # connections stay here
-
-    def child(self, name: str) -> "RemoteFolder":
-        head, question, query = self.url.partition("?")
-        return RemoteFolder(f"{head.rstrip('/')}/{name}{question}{query}")
-
-    def create(self) -> None:
-        system, path = self._place
-        system.makedirs(path, exist_ok=True)
-
-    def exists(self) -> bool:
-        return bool(self.names())
-
-    def names(self) -> list[str]:
-        system, path = self._place
-        system.invalidate_cache(path)
-        try:
-            found = system.ls(path, detail=False)
-        except FileNotFoundError:
-            return []
-        return sorted({name.rstrip("/").rpartition("/")[2] for name in found} - {""})
-
-    def has(self, name: str) -> bool:
-        return name in self.names()
-
-    def size(self, name: str) -> int:
-        system, path = self._place
-        return int(system.size(f"{path}/{name}"))
-
-    def read(self, name: str, start: int = 0, end: int | None = None) -> bytes:
-        system, path = self._place
-        return system.cat_file(f"{path}/{name}", start=start, end=end)
-
-    def write(self, name: str, data: bytes, *, durable: bool = True) -> None:
-        system, path = self._place
-        system.pipe_file(f"{path}/{name}", data)
-
-    @contextmanager
-    def writing(self, name: str, *, durable: bool = True) -> Iterator[BinaryIO]:
-        system, path = self._place
-        with tempfile.NamedTemporaryFile(prefix="sonosphere-") as file:
-            yield file  # type: ignore[misc]
-            file.flush()
-            system.put_file(file.name, f"{path}/{name}")
-
-    def remove(self, name: str) -> None:
-        system, path = self._place
-        try:
-            system.rm_file(f"{path}/{name}")
-        except FileNotFoundError:
-            return
-
-    def remove_all(self) -> None:
-        for name in self.names():
-            self.remove(name)
-        system, path = self._place
-        try:
-            system.rmdir(path)
-        except (OSError, NotImplementedError):  # an object store has no folders, and calls their names buckets
-            return
-
-
 def folder(place: str | Path) -> Folder:
     """The folder at a path, or at a URL such as `s3://bucket/set`; `file://` is a path."""
     text = str(place)
-    if text.startswith("file://"):
-        return LocalFolder(Path(text.removeprefix("file://")))
-    return RemoteFolder(text) if "://" in text else LocalFolder(Path(place))
+    for protocol in ("file://", "local://"):
+        if text.startswith(protocol):
+            return LocalFolder(Path(text.removeprefix(protocol)))
+    if "://" not in text:
+        return LocalFolder(Path(place))
+    from dataio.format.remote import RemoteFolder
+
+    return RemoteFolder(text)

@@ -1,6 +1,7 @@
 """What the builder says when raw material is at fault, and when it is not."""
 
 import errno
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def blame_storage(error: SourceError, paths: Sequence[Path]) -> None:
     """Raise OSError if a recording could not be read because its disk is gone, rather than because it is broken."""
     for path in paths:
         if not path.exists():
-            raise OSError(f"{path} has disappeared during the build; {_GOES_ON}") from error
+            seen = f"seen from {socket.gethostname()}: every machine of a build must find the source under the same path"
+            raise OSError(f"{path} has disappeared during the build; {_GOES_ON} ({seen})") from error
     cause = error.__cause__
     if isinstance(cause, OSError) and cause.errno in _STORAGE:
         raise OSError(f"the storage of the source failed: {error}; {_GOES_ON}") from error

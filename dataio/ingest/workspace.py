@@ -94,17 +94,29 @@ class Workspace:
         return json.loads(self.work.read(name)) if self.work.has(name) else None
 
     def finish_group(self, number: int, rows: dict[str, Any], slugs: list[str]) -> None:
-        """Record that its shards are there; its spools are not needed any more."""
+        """Record that its shards are there; its spools are not needed any more.
+
+        Raises:
+            SourceError: another build has taken over, because this one could not reach the storage for too long.
+        """
+        self._hold()
         self.work.write(f"group-{number:06d}.json", json.dumps(rows, sort_keys=True).encode())
         for slug in slugs:
             spool.remove(self.work, slug)
 
     def publish(self, data: bytes, report: dict[str, Any]) -> None:
         """The last act: report, then the manifest that makes the shards exist, then the workspace goes."""
+        self._hold()
         text = json.dumps(report, sort_keys=True, indent=1, ensure_ascii=False)
         self.out.write(REPORT, text.encode(errors="backslashreplace"))  # file names need not be valid UTF-8
         self.out.write(manifest.FILE, data)
         self._clear()
+
+    def _hold(self) -> None:
+        try:
+            self._lock.check()
+        except LockedError as error:
+            raise SourceError(f"another build has taken over in {self.out}: this one was cut off from it for too long") from error
 
     def _clear(self) -> None:
         """The plan goes last but for the lock: killed in between, the next run still knows whose folder this is."""

@@ -5,6 +5,7 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,7 +14,9 @@ from typing import Any
 
 from dataio.ingest.executors.executor import Executor, WorkerDiedError
 
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1"
+)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -39,6 +42,14 @@ class Inline(Executor):
         yield _Calling()
 
 
+class _Pool(ProcessPoolExecutor):
+    """Workers begin with Ctrl-C blocked: it also reaches them, and while they are still importing they would print where."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        with _ctrl_c_later():
+            return super().submit(fn, *args, **kwargs)
+
+
 class LocalPool(Executor):
     """Spawned processes on this machine, each single-threaded. They end with the process that started them, however that ends."""
 
@@ -48,7 +59,7 @@ class LocalPool(Executor):
     @contextmanager
     def session(self) -> Iterator[concurrent.futures.Executor]:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self.slots, mp_context=context, initializer=_begin, initargs=(os.getpid(),))
+        pool = _Pool(self.slots, mp_context=context, initializer=_begin, initargs=(os.getpid(),))
         before = {name: os.environ.get(name) for name in ONE_THREAD}
         os.environ.update(ONE_THREAD)  # inherited by the workers: libraries read it when they are loaded
         try:
@@ -63,6 +74,23 @@ class LocalPool(Executor):
             for name, value in before.items():
                 os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Ctrl-C takes effect at the end of the block; processes that are started in it never get it."""
+    pressed: list[int] = []
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None
+    handler = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number)) if ours else None
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of this thread, and inherited; others may still take it
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        if ours:
+            signal.signal(signal.SIGINT, handler)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _begin(parent: int) -> None:

@@ -47,10 +47,9 @@ class SoundFile:
         self._dtype = "int16" if self._file.subtype == "PCM_16" else "float32"
 
     def read(self, start: int, count: int) -> np.ndarray:
-        out = np.zeros((count, self._file.channels), self._dtype)
         low, high = max(start, 0), min(start + count, self._file.frames)
         if low >= high:
-            return out
+            return np.zeros((count, self._file.channels), self._dtype)
         try:
             self._file.seek(low)
             data = self._file.read(high - low, dtype=self._dtype, always_2d=True)
@@ -58,6 +57,9 @@ class SoundFile:
             raise SourceError(f"{self._name} breaks off at {low / self.rate:.2f} s: {reason(error)}") from error
         if len(data) < high - low:
             raise SourceError(f"{self._name} breaks off at {(low + len(data)) / self.rate:.2f} s of {self.seconds:.2f} s")
+        if len(data) == count:
+            return data
+        out = np.zeros((count, self._file.channels), self._dtype)
         out[low - start : high - start] = data
         return out
 
