@@ -178,3 +178,29 @@ def build(
             out(f"ideal {result['ideal']:.2f} clips/s; one worker {result['one_worker']:.2f}: {result['share']:.0%} of it")
             out(f"two workers {result['two_workers']:.2f} clips/s: {result['speed_up']:.2f} times one")
     write_json(result, json_file)
+
+
+@bench.command()
+def index(
+    folder: Annotated[Path | None, typer.Option(help="On the disk to be measured; default: the temporary folder.")] = None,
+    rounds: Annotated[int, typer.Option(help="How often each contender has its turn.")] = 9,
+    scale: Annotated[float, typer.Option(help="Of the number of members; 1 needs 1.7 GB.")] = 1.0,
+    json_file: JsonOption = None,
+) -> None:
+    """Indexing against plain reading and DALI's wds2idx, on the same tars."""
+    import tempfile
+
+    from benchmarks.index import index as measure
+
+    result = measure(folder or Path(tempfile.gettempdir()), rounds=rounds, scale=scale, say=_say)
+    out = typer.echo if json_file != "-" else _say
+    for name, s in result["sets"].items():
+        out(f"{name} ({s['members']} in {s['tars']} tars, {s['bytes'] / 1e9:.2f} GB)")
+        for contender, t in s["contenders"].items():
+            spread = f"({t['min'] * 1e3:.1f} – {t['max'] * 1e3:.1f})"
+            out(f"  {contender:30} {t['median'] * 1e3:8.1f} ms  {spread}  {t['gb_per_s']:.2f} GB/s")
+        out(
+            f"  with checksums {s['of_read']:.0%} of plain reading and {s['times_wds2idx']:.1f} times as fast as wds2idx; "
+            f"headers only {s['headers_times_wds2idx']:.1f} times"
+        )
+    write_json(result, json_file)

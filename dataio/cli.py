@@ -224,6 +224,40 @@ def verify(
 
 
 @app.command()
+def index(
+    shards: Annotated[Path, typer.Argument(help="Folder of WebDataset tars, whoever made them.")],
+    headers_only: Annotated[
+        bool, typer.Option("--headers-only", help="Read headers and first bytes alone: fast, without checksums.")
+    ] = False,
+    split: Annotated[str, typer.Option(help="Split of tars whose clips do not name theirs.")] = "train",
+    replace: Annotated[bool, typer.Option("--replace", help="Take the tars as they are, whatever an older manifest says.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    json_file: JsonOption = None,
+) -> None:
+    """Write idx, index and manifest for the tars of a folder. Exit status 0 only if every tar could be indexed."""
+    from dataio.audit.reindex import reindex
+    from dataio.ingest.executors import local
+
+    with progress_bar("tars", 1) as update:
+        report = reindex(
+            shards,
+            local(workers),
+            split=split,
+            headers_only=headers_only,
+            replace=replace,
+            on_tar=lambda done, total: update(done, "", total),
+        )
+    for sentence in report["refused"].values():
+        print(f"refused {sentence}", file=sys.stderr)
+    if json_file != "-":
+        what = f"{report['shards']} tars, {report['clips']} samples, {report['members']} members, {report['bytes'] / 2**20:.1f} MiB"
+        print(f"{what}: {'indexed' if report['written'] else 'not all right; the manifest stays as it was'}")
+    write_json(report, json_file)
+    if not report["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def info(shards: Annotated[Path, typer.Argument(help="Folder of a shard set.")], json_file: JsonOption = None) -> None:
     """What a set holds, from its manifest alone."""
     from dataio.audit.facts import facts, table

@@ -34,6 +34,10 @@ _MEMBER_COLUMNS = {
     "frames": "i",
     "block": "i",
 }
+_WIDE = {"offset": np.int64, "length": np.int64, "samples": np.int64, "crc": np.uint32}
+MEMBER_TYPES = {column: np.dtype(_WIDE.get(column, np.int32)) for column in _MEMBER_COLUMNS}
+"""Columns of `members`, in order, and their dtypes."""
+
 _CLIP_COLUMNS = {"key": "S", "recording": "i", "start": "f"}
 
 
@@ -81,7 +85,7 @@ def crc32c(data: bytes | np.ndarray) -> int:
     return google_crc32c.value(data)
 
 
-def block_checksums(data: bytes) -> tuple[int, ...]:
+def block_checksums(data: bytes | memoryview | np.ndarray) -> tuple[int, ...]:
     """CRC-32C of every 64 KiB of a member; the last block may be shorter."""
     view = np.frombuffer(data, np.uint8)
     return tuple(crc32c(view[at : at + BLOCK]) for at in range(0, len(data), BLOCK))
@@ -154,23 +158,28 @@ def build(name: str, tar_bytes: int, clips: Sequence[Clip]) -> ShardIndex:
             for column, value in zip(rows, values, strict=True):
                 rows[column].append(value)
             blocks += member.blocks
-    dtype = {"offset": np.int64, "length": np.int64, "samples": np.int64, "crc": np.uint32}
-    members = {column: np.array(values, dtype.get(column, np.int32)) for column, values in rows.items()}
-    return ShardIndex(
-        name=name,
-        tar_bytes=tar_bytes,
-        recordings=recordings,
-        extensions=extensions,
-        checksums=True,
-        clips={
-            "key": np.array([clip.key.encode() for clip in clips], "S"),
-            "recording": np.array([number[clip.recording] for clip in clips], np.int32),
-            "start": np.array([clip.start for clip in clips], np.float64),
-        },
-        members=members,
-        block_crc=np.array(blocks, np.uint32),
-        row=_rows(members["clip"], members["extension"], len(clips), len(extensions)),
-    )
+    columns = {
+        "key": np.array([clip.key.encode() for clip in clips], "S"),
+        "recording": np.array([number[clip.recording] for clip in clips], np.int32),
+        "start": np.array([clip.start for clip in clips], np.float64),
+    }
+    members = {column: np.array(values, MEMBER_TYPES[column]) for column, values in rows.items()}
+    return from_columns(name, tar_bytes, recordings, extensions, True, columns, members, np.array(blocks, np.uint32))
+
+
+def from_columns(
+    name: str,
+    tar_bytes: int,
+    recordings: tuple[str, ...],
+    extensions: tuple[str, ...],
+    checksums: bool,
+    clips: dict[str, np.ndarray],
+    members: dict[str, np.ndarray],
+    block_crc: np.ndarray,
+) -> ShardIndex:
+    """The index whose columns are known already, `members` with the dtypes of MEMBER_TYPES; it numbers the rows of each clip."""
+    row = _rows(members["clip"], members["extension"], len(clips["key"]), len(extensions))
+    return ShardIndex(name, tar_bytes, recordings, extensions, checksums, clips, members, block_crc, row)
 
 
 def load(data: bytes | Path, name: str) -> ShardIndex:
