@@ -15,7 +15,7 @@ from dataio.format.clip import EARS, PAIRS, slug
 from dataio.format.folder import Folder, folder
 from dataio.ingest import deal, inputs, schedule, sources, spool
 from dataio.ingest.encode import EncodeOptions
-from dataio.ingest.executors import Executor, WorkerDiedError
+from dataio.ingest.executors import Executor, Inline, WorkerDiedError
 from dataio.ingest.progress import Counter as Count
 from dataio.ingest.progress import Progress
 from dataio.ingest.sources import Album, Recording, Refused, SourceError
@@ -99,8 +99,8 @@ def build(
         rows, groups = _groups(workspace, kind_of, usable)
         if strict and (refused := _refused(rows, groups)):
             raise SourceError(_strict(refused))
-        job = Job(source, place, workspace.work, options.encode)
-        count = Count(weights, job.work, on_progress)
+        count = Count(weights, workspace.work, on_progress)
+        job = Job(source, place, workspace.work, options.encode, count.tick if isinstance(executor, Inline) else None)
         for group in groups:
             for name in group.encoded if group.done is None else [unit.name for unit in group.units]:
                 count.before(name)

@@ -25,12 +25,15 @@ _TOLD = 0.5  # seconds between two notes of a worker about its progress
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a build share. root: of the source. out, work: where shards and spools go."""
+    """What all tasks of a build share. root: of the source. out, work: where shards and spools go. tick: to be called now and then,
+    if the tasks run in the process that shows the progress.
+    """
 
     root: Path
     out: Folder
     work: Folder
     options: EncodeOptions
+    tick: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def encode_unit(unit: Unit, split: str, job: Job) -> Summary:
 
 
 def _encode(unit: Unit, key: str, split: str, job: Job, file: BinaryIO) -> tuple[Summary, tuple[Clip, ...]]:
-    tell = _teller(job.work, key)
+    tell = _teller(job, key)
     if isinstance(unit, Album):
         album = encode_album(unit, job.options, file, on_clip=tell)
         summary = Summary(key, unit.name, bytes=file.tell(), clips=_numbers(album.clips), broken=album.broken)
@@ -85,16 +88,18 @@ def _numbers(clips: Sequence[Clip]) -> tuple[int, ...]:
     return tuple(split_key(clip.key)[1] for clip in clips)
 
 
-def _teller(work: Folder, key: str) -> Callable[[int, int, int], None]:
+def _teller(job: Job, key: str) -> Callable[[int, int, int], None]:
     """Leaves `KEY.progress` (clips done, clips expected, bytes) every now and then, for the bar of whoever runs the build."""
-    if not isinstance(work, LocalFolder):
+    if not isinstance(job.work, LocalFolder):
         return lambda done, most, size: None
-    path, last = work.path / f"{key}.progress", [0.0]
+    path, last = job.work.path / f"{key}.progress", [0.0]
 
     def tell(done: int, most: int, size: int) -> None:
         if time.monotonic() - last[0] > _TOLD:
             last[0] = time.monotonic()
             path.write_text(f"{done} {most} {size}")
+            if job.tick:
+                job.tick()
 
     return tell
 
