@@ -10,14 +10,16 @@ The effective number of recordings is the inverse of Simpson's index, 1 / Σ (co
 equal share count as R, one that dominates as little more than one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 BATCH = 32  # clips, of a contrastive batch on one card
 WINDOW = 4  # shards that the loader shuffles together by default
+
+K = TypeVar("K", bound=Hashable)  # a recording, or a class
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,16 @@ def shuffled(clips: int, whole: np.ndarray) -> float:
     return 1 / (1 / clips + (1 - 1 / clips) * same_pairs(whole, 2)) if clips else 0.0
 
 
-def together(shards: Sequence[Mapping[int, int]]) -> dict[int, int]:
+def together(shards: Sequence[Mapping[K, int]]) -> dict[K, int]:
     """Clips of each recording in several shards, from {recording: clips} of each."""
-    total: dict[int, int] = {}
+    total: dict[K, int] = {}
     for shard in shards:
         for recording, clips in shard.items():
             total[recording] = total.get(recording, 0) + clips
     return total
 
 
-def windows(shards: Sequence[Mapping[int, int]], window: int) -> list[dict[int, int]]:
+def windows(shards: Sequence[Mapping[K, int]], window: int) -> list[dict[K, int]]:
     """Clips of each recording in each run of `window` shards; an incomplete last run only where there is no other."""
     ends = range(window, len(shards) + 1, window) or [len(shards)]
     return [together(shards[max(0, end - window) : end]) for end in ends if end]
@@ -163,7 +165,7 @@ def whole_split(recordings: np.ndarray, shard: np.ndarray, clips: np.ndarray, kn
     return total
 
 
-def _counts(shard: Mapping[int, int]) -> np.ndarray:
+def _counts(shard: Mapping[K, int]) -> np.ndarray:
     return np.fromiter(shard.values(), np.int64, len(shard))
 
 
