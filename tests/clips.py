@@ -57,12 +57,17 @@ def clips_of(folder: Path, options: EncodeOptions = EncodeOptions(), *, allow_mo
     return [take_apart({m.extension: data[m.offset : m.offset + m.length] for m in clip.members}) for clip in encoded.clips]
 
 
-def clips_in(shards: Path) -> dict[str, Stored]:
-    """Every clip of a shard set, by key, as plain tarfile finds it."""
+def members_in(shards: Path) -> dict[str, dict[str, bytes]]:
+    """Key → extension → bytes of all that a shard set holds, as plain tarfile finds it."""
     clips: dict[str, dict[str, bytes]] = {}
     for path in sorted(shards.glob("*.tar")):
         with tarfile.open(path) as tar:
             for member in tar:
                 key, _, extension = member.name.partition(".")
                 clips.setdefault(key, {})[extension] = tar.extractfile(member).read()
-    return {key: take_apart(members) for key, members in clips.items()}
+    return clips
+
+
+def clips_in(shards: Path) -> dict[str, Stored]:
+    """Every clip of a shard set, by key, decoded."""
+    return {key: take_apart(members) for key, members in members_in(shards).items()}

@@ -2,7 +2,6 @@
 
 import io
 import json
-import tarfile
 from pathlib import Path
 
 import av
@@ -18,6 +17,7 @@ from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import local
 from dataio.ingest.scenes import write_recordings
 from dataio.ingest.sources import SourceError
+from tests.clips import members_in
 from tests.media import make_sound, make_video, noise, numbered, read_number
 
 SIZE = (32, 64)
@@ -33,20 +33,10 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _members(shards: Path) -> dict[str, dict[str, bytes]]:
-    clips: dict[str, dict[str, bytes]] = {}
-    for path in sorted(shards.glob("*.tar")):
-        with tarfile.open(path) as tar:
-            for member in tar:
-                key, _, extension = member.name.partition(".")
-                clips.setdefault(key, {})[extension] = tar.extractfile(member).read()
-    return clips
-
-
 def _build(raw: Path, out: Path, **options: object) -> dict[str, dict[str, bytes]]:
     encode = EncodeOptions(**{"size": SIZE, "rate": 48_000} | options)
     build(raw, out, BuildOptions(encode, split="train=1"), local(1))
-    return _members(out)
+    return members_in(out)
 
 
 @pytest.mark.parametrize("codec", CONTAINERS)
@@ -110,7 +100,7 @@ def test_silent_clips_are_left_out_and_counted(raw: Path, tmp_path: Path) -> Non
     encode = EncodeOptions(size=SIZE, rate=48_000, silence=17)
     report = build(folder, tmp_path / "out", BuildOptions(encode, split="train=1"), local(1))
     assert report["silent"] == {"walk": 1}
-    clips = _members(tmp_path / "out")
+    clips = members_in(tmp_path / "out")
     assert list(clips) == ["walk-000001"]  # which keeps its number, and so its time
     levels = json.loads(clips["walk-000001"]["json"])["rms"]
     assert manifest.load(tmp_path / "out").mean_rms == levels
@@ -146,7 +136,7 @@ def test_pictures_become_samples_with_a_class(tmp_path: Path) -> None:
     found = manifest.load(tmp_path / "out")
     assert (found.media.picture, found.media.classes) == ("still", ("ant", "bee"))
     seen = set()
-    for clip in _members(tmp_path / "out").values():
+    for clip in members_in(tmp_path / "out").values():
         facts = json.loads(clip["json"])
         assert clip["jpg"] == (tmp_path / "raw" / facts["source"]).read_bytes()  # untouched
         assert facts["class"] == found.media.classes[facts["label"]] == facts["source"].split("/")[1]
