@@ -216,6 +216,8 @@ def verify(
     if audit.problems:
         print(first_lines(audit.problems), file=sys.stderr)
     verdict = f"{len(audit.problems)} problems" if audit.problems else "everything is right"
+    if audit.unchecked:
+        verdict += f"; {audit.unchecked} shards hold no checksums, so only their structure was checked"
     if json_file != "-":
         print(f"{audit.shards} shards, {audit.clips} clips, {audit.members} members, {audit.bytes / 2**20:.1f} MiB: {verdict}")
     write_json(audit.as_dict(), json_file)

@@ -196,7 +196,9 @@ def test_a_good_folder_becomes_shards_once(command, good: Path, tmp_path: Path) 
     assert again.out == answer.out.strip() + "; it was there already, nothing was done\n"
     other = command("shards", "build", good, out, "--size", "32x64")
     assert (other.code, other.out) == (1, "")
-    assert other.err.startswith(f"sonosphere: the output {out} already holds a finished shard set, of another source or other options")
+    assert other.err.startswith(
+        f"sonosphere: the output {out} already holds a finished shard set, of another source or other options"
+    )
 
 
 def test_a_bad_recording_among_good_ones_is_named_and_the_command_succeeds(command, good: Path, tmp_path: Path) -> None:

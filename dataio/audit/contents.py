@@ -1,8 +1,8 @@
 """Every byte of a tar, read once from front to back, against the checksums of its members, their blocks and the whole file."""
 
 from collections.abc import Callable
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
@@ -70,7 +70,7 @@ def read(
         CRC-32C and length of the file, and the members and blocks that do not match their checksums.
     """
     problems: list[Problem] = []
-    with open(path, "rb") as raw:
+    with open(path, "rb", buffering=0) as raw:
         file = _Summed(raw)
         for row in range(len(entry.members["clip"]) if entry else 0):
             assert entry is not None
@@ -86,7 +86,7 @@ def read(
                     if first >= 0:
                         wrong += _blocks(entry.block_crc, first, at // index.BLOCK, data)
                 if hold:
-                    kept.append(data)
+                    kept.append(data.tobytes())
             if checksums and crc != int(entry.members["crc"][row]):
                 problems.append(Problem(path.name, "does not match its checksum", member_name(entry, row), offset))
             problems += [
@@ -99,7 +99,7 @@ def read(
     return file.crc, file.at, problems
 
 
-def _blocks(expected: np.ndarray, first: int, begin: int, data: bytes) -> list[int]:
+def _blocks(expected: np.ndarray, first: int, begin: int, data: np.ndarray) -> list[int]:
     """Numbers of the blocks of a piece of a member that differ. begin: number of the first of the piece."""
     return [begin + i for i, crc in enumerate(index.block_checksums(data)) if crc != int(expected[first + begin + i])]
 
@@ -107,19 +107,24 @@ def _blocks(expected: np.ndarray, first: int, begin: int, data: bytes) -> list[i
 class _Summed:
     """A file that keeps the CRC-32C of all that was read from it. at: bytes so far."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: FileIO) -> None:
         self._file, self.crc, self.at = file, 0, 0
+        self._buffer = np.empty(CHUNK, np.uint8)
 
-    def read(self, count: int) -> bytes:
-        data = self._file.read(count)
+    def read(self, count: int) -> np.ndarray:
+        """Up to `count` bytes, no more than CHUNK, as uint8; valid until the next call. Fewer only at the end of the file."""
+        got = 0
+        while got < count and (more := self._file.readinto(self._buffer[got:count].data)):
+            got += more
+        data = self._buffer[:got]
         self.crc = google_crc32c.extend(self.crc, data)
-        self.at += len(data)
+        self.at += got
         return data
 
     def skip(self, count: int | None) -> None:
         """Read so many bytes, or all that is left; stops at the end of the file."""
         while count is None or count > 0:
             data = self.read(CHUNK if count is None else min(CHUNK, count))
-            if not data:
+            if not len(data):
                 return
             count = None if count is None else count - len(data)

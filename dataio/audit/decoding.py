@@ -3,7 +3,7 @@
 import io
 import json
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,7 +117,7 @@ def _video(data: bytes) -> Decoded:
 
     try:
         facts = probe(data)
-        with av.open(io.BytesIO(data), metadata_errors="replace") as container:
+        with av.open(io.BytesIO(data), "r", metadata_errors="replace") as container:
             container.streams.video[0].codec_context.thread_count = 1
             shapes = [(frame.height, frame.width) for frame in container.decode(video=0)]
     except (ValueError, OSError, av.error.FFmpegError) as error:
@@ -144,7 +144,7 @@ def _text(data: bytes) -> Decoded:
         raise UndecodableError(f"is no UTF-8 text: {error}") from error
 
 
-_DECODERS: dict[str, Callable[[bytes], Decoded]] = (
+_DECODERS: Mapping[str, Callable[[bytes], Decoded]] = (
     dict.fromkeys(("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "ppm", "pgm", "tif", "tiff"), _picture)
     | dict.fromkeys(("wav", "wave"), _wav)
     | dict.fromkeys(("flac", "ogg"), _sound)

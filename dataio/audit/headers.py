@@ -24,11 +24,14 @@ def against_tar(path: Path, entry: index.ShardIndex) -> list[Problem]:
                     return [Problem(path.name, f"the index has this member here, the tar has {there}", name, offsets[row])]
                 row += 1
     except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
-        return [Problem(path.name, f"is no readable tar: {error}")]
-    if row < len(offsets):
+        what = f"its header cannot be read: {error}"
+        if row == len(offsets):
+            return [Problem(path.name, f"cannot be read behind its last member: {error}")]
+    else:
         what = "its header is damaged, or the tar ends before it"
-        return [Problem(path.name, what, member_name(entry, row), offsets[row])]
-    return []
+        if row == len(offsets):
+            return []
+    return [Problem(path.name, what, member_name(entry, row), offsets[row])]
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -72,7 +72,7 @@ def _tar(
         unfit = layout(entry, path.stat().st_size)
         problems += unfit
     usable = None if unfit else entry
-    samples = _Samples(row, entry, media, result) if usable and media else None
+    samples = _Samples(row, usable, media, result) if usable is not None and media else None
     checksums = usable is not None and usable.checksums
     crc, size, wrong = read(path, usable, checksums, samples.add if samples else None)
     result.bytes = size

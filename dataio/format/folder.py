@@ -4,6 +4,7 @@ What both promise: a file appears under its name with its whole content, or not 
 synced and renamed; an object store does it by itself. Folders can be sent to other processes and machines.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,8 +47,8 @@ class Folder(Protocol):
     def remove(self, name: str) -> None:
         """Gone afterwards, whether it was there or not."""
 
-    def remove_all(self) -> None:
-        """The folder and what is in it."""
+    def discard(self) -> None:
+        """Remove the folder if it is empty; what somebody has put into it stays, and so does the folder then."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,12 @@ class LocalFolder:
     def remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
 
-    def remove_all(self) -> None:
-        for name in self.names():
-            self.remove(name)
-        self.path.rmdir()
+    def discard(self) -> None:
+        try:
+            self.path.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
 
 
 def folder(place: str | Path) -> Folder:

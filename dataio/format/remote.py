@@ -225,9 +225,8 @@ class RemoteFolder:
         with suppress(FileNotFoundError), self._asking("removed", name) as (system, path):
             system.rm_file(path)
 
-    def remove_all(self) -> None:
-        for name in self.names():
-            self.remove(name)
-        if self._protocol not in BUCKETS:  # there it might be taken for the name of a bucket
+    def discard(self) -> None:
+        # in an object store it would be the name of a bucket, if anything
+        if self._protocol not in BUCKETS and not self.names():
             with suppress(FileNotFoundError), self._asking("removed") as (system, path):
                 system.rmdir(path)

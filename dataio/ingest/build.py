@@ -15,6 +15,7 @@ from dataio.format.clip import EARS, PAIRS, slug
 from dataio.format.folder import Folder, folder
 from dataio.ingest import deal, inputs, schedule, sources, spool
 from dataio.ingest.encode import EncodeOptions
+from dataio.ingest.errors import disappeared
 from dataio.ingest.executors import Executor, Inline, WorkerDiedError
 from dataio.ingest.progress import Counter as Count
 from dataio.ingest.progress import Progress
@@ -130,6 +131,8 @@ def build(
             workspace.abandon()
             raise SourceError(_nothing(source, skipped))
         if changed := inputs.changed(source, seen):
+            if not (source / changed[0]).exists():
+                raise disappeared(source / changed[0])
             more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
             raise SourceError(f"{changed[0]} was changed while it was built from{more}: build again, into another folder")
         return _publish(workspace, [rows[number] for number in sorted(rows)], usable, skipped, plan, options)

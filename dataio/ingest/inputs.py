@@ -3,7 +3,7 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dataio.format.folder import Folder, LocalFolder
@@ -13,6 +13,7 @@ from dataio.ingest.sources import folder, images
 MEDIA = (*folder.VIDEO, *folder.SOUND, ".m4a", *images.SUFFIXES, ".tar")
 """Suffixes of what some layout reads."""
 
+_OPENING = ("images", "yt360")  # layouts that go by names alone, and would wait for ever for what a FIFO holds
 _LOST = "lost+found"  # every disk has one, and only root may look into it
 _KINDS = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
@@ -47,6 +48,7 @@ def look_through(source: Path, layout: str) -> tuple[dict[str, str], str]:
         is listed.
 
     Raises:
+        SourceError: something is no file that the layout would open nevertheless.
         OSError: a folder or a file of media that may not be read. That is no fault of a recording: leaving it out would hide it.
     """
     odd: dict[str, str] = {}
@@ -65,10 +67,25 @@ def look_through(source: Path, layout: str) -> tuple[dict[str, str], str]:
         if kind == stat.S_IFDIR and layout == "folder":
             odd[name] = f"{name} is a link to a folder, which is not followed"
         elif media and kind in _KINDS:
+            if layout in _OPENING:
+                raise SourceError(f"{name} in {source} is no file but {_KINDS[kind]}; take it out of the source")
             odd[name] = f"{name} is no file but {_KINDS[kind]}"
         elif media and not os.access(entry.path, os.R_OK):
             raise PermissionError(f"{entry.path} may not be read by this user; make it readable, or take it out of the source")
     return odd, names.hexdigest()
+
+
+def changed(source: Path, seen: Mapping[str, tuple[int, int]]) -> list[str]:
+    """Names of the files that are there with another length or time (ns) than they were seen with: somebody writes to them."""
+    found = []
+    for name, facts in seen.items():
+        try:
+            now = (source / name).stat()
+        except OSError:  # what has been read is not needed any more
+            continue
+        if (now.st_size, now.st_mtime_ns) != facts:
+            found.append(name)
+    return found
 
 
 def _entries(folder: Path | str, below: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

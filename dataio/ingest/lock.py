@@ -33,7 +33,11 @@ class LocalLock:
     def __init__(self, folder: LocalFolder) -> None:
         self._path = folder.path / FILE
         while True:
-            self._file: IO[str] = open(self._path, "w")  # noqa: SIM115  held until release()
+            try:
+                self._file: IO[str] = open(self._path, "w")  # noqa: SIM115  held until release()
+            except FileNotFoundError:  # a build that has just ended took the folder with it
+                folder.create()
+                continue
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -125,7 +125,7 @@ class Workspace:
                 self.work.remove(name)
         self.work.remove(PLAN)
         self._lock.remove()
-        self.work.remove_all()
+        self.work.discard()
 
     def report(self) -> dict[str, Any]:
         """What the finished set's build wrote about it."""
@@ -134,8 +134,8 @@ class Workspace:
     def abandon(self) -> None:
         """Leave nothing behind: used when nothing could be built."""
         self._clear()
-        if self.created and not self.out.names():  # somebody may have put something there
-            self.out.remove_all()
+        if self.created:
+            self.out.discard()
 
     def pause(self) -> None:
         """Leave what is finished for a later run of the same build."""

@@ -102,7 +102,9 @@ class ClipSpec:
         media = manifest.media
         if self.frames:
             kept = media.picture or "of no known kind"
-            _check(media.picture == "jpeg", "frames", self.frames, f"the pictures of this set are {kept}; the loader reads jpeg so far")
+            _check(
+                media.picture == "jpeg", "frames", self.frames, f"the pictures of this set are {kept}; the loader reads jpeg so far"
+            )
             _check(self.frames <= media.frames, "frames", self.frames, f"the clips of this set hold {media.frames}")
         if self.pairs:
             missing = [pair for pair in self.stored_pairs if pair not in media.pairs]

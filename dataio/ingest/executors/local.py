@@ -64,11 +64,14 @@ class LocalPool(Executor):
         os.environ.update(ONE_THREAD)  # inherited by the workers: libraries read it when they are loaded
         try:
             yield pool
-        except BrokenProcessPool as error:
-            raise WorkerDiedError("a worker process died: it was killed, ran out of memory, or crashed") from error
-        except BaseException:
+        except BaseException as error:
+            # nobody waits for the rest of an hour-long recording; and a pool that breaks while its workers are being started
+            # overlooks the last of them, and would wait for it for ever
             for process in list((getattr(pool, "_processes", None) or {}).values()):
-                process.terminate()  # nobody waits for the rest of an hour-long recording
+                process.terminate()
+            # a call that was being handed over when the pool broke fails with what its pipe says
+            if isinstance(error, BrokenProcessPool) or (isinstance(error, OSError) and getattr(pool, "_broken", False)):
+                raise WorkerDiedError("a worker process died: it was killed, ran out of memory, or crashed") from error
             raise
         finally:
             for name, value in before.items():

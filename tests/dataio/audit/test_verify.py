@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dataio.audit.verify import verify
+from dataio.audit.verify import shards_of, verify
 from dataio.format import index, manifest
 from dataio.ingest.executors import local
 
@@ -79,9 +79,12 @@ def test_deep_decodes_what_checksums_cannot_judge(shards, tmp_path):
     found = manifest.load(copy)
     wrong = replace(found, media=replace(found.media, size=(64, 128), clip_seconds=3.0))
     (copy / manifest.FILE).write_bytes(wrong.dump())
+    assert problems(copy) == ["manifest.npz: its fingerprint is not that of its content"]
+    forged = manifest.build(list(shards_of(found)), wrong.media, found.mean_rms, found.options)
+    (copy / manifest.FILE).write_bytes(forged.dump())
     assert problems(copy) == []
     said = problems(copy, deep=True)
-    assert any("a RGB picture of 32x64; expected RGB, 64x128" in line for line in said)
+    assert any("a picture of 32x64; expected 64x128" in line for line in said)
     assert any("the clip lasts 2.0 s" in line for line in said)
     assert any("front.wav" in line and "expected" in line for line in said)
 

@@ -56,11 +56,17 @@ def test_what_is_written_is_there(place: Folder) -> None:
     assert [place.size(name) for name in ("a.txt", "c é #%20.tar")] == [5, 4]
     assert place.read("a.txt") == b"three"
     assert place.child(".build").names() == ["x"]
-    place.child(".build").remove_all()
+    place.child(".build").discard()  # it is not empty
+    assert place.child(".build").names() == ["x"]
+    place.child(".build").remove("x")
+    place.child(".build").discard()
+    place.child(".build").discard()  # nor is it there
     place.remove("missing")
     place.remove("b.txt")
     assert place.names() == ["a.txt", "c é #%20.tar"]
-    place.remove_all()
+    for name in place.names():
+        place.remove(name)
+    place.discard()
     assert not place.exists()
     assert place.names() == []
 

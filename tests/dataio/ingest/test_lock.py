@@ -182,7 +182,8 @@ def test_a_mark_that_nobody_can_read_is_a_mark_of_the_dead(tmp_path: Path, mark:
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"missing/lock"):
-        lock(LocalFolder(tmp_path / "missing"))
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OSError, match=r"file/lock"):
+        lock(LocalFolder(tmp_path / "file"))
     with pytest.raises(OSError, match=r"missing/lock cannot be written"):
         lock(RemoteFolder(f"local://{tmp_path}/missing"))
