@@ -19,13 +19,8 @@ def blame_storage(error: SourceError, paths: Sequence[Path]) -> None:
     """Raise OSError if a recording could not be read because its disk is gone, rather than because it is broken."""
     for path in paths:
         if not path.exists():
-            raise disappeared(path) from error
+            seen = f"seen from {socket.gethostname()}: every machine of a build must find the source under the same path"
+            raise OSError(f"{path} has disappeared during the build; {_GOES_ON} ({seen})") from error
     cause = error.__cause__
     if isinstance(cause, OSError) and cause.errno in _STORAGE:
         raise OSError(f"the storage of the source failed: {error}; {_GOES_ON}") from error
-
-
-def disappeared(path: Path) -> OSError:
-    """What to raise when a file of the source is not there any more."""
-    seen = f"seen from {socket.gethostname()}: every machine of a build must find the source under the same path"
-    return OSError(f"{path} has disappeared during the build; {_GOES_ON} ({seen})")

@@ -34,7 +34,7 @@ from scipy import fft
 
 from dataio.format.clip import PAIRS
 from dataio.ingest.errors import SourceError
-from dataio.ingest.media.sound import Track
+from dataio.ingest.media.track import Track
 
 CHANNELS = 4  # W, Y, Z, X
 HEAD_RADIUS = 0.0875  # metres

@@ -6,7 +6,6 @@
 import math
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import av
 import numpy as np
@@ -14,23 +13,12 @@ import soundfile
 
 from dataio.ingest.errors import SourceError
 from dataio.ingest.media.facts import SOUND_FILES, opened, reason, sound_facts, start_time
+from dataio.ingest.media.track import Track
 
 _HOLE = 0.005  # seconds; a jump of the time stamps below this is their rounding (Matroska: to the millisecond), not a hole
 _SLACK = 0.1  # seconds by which the sound of a video may end before its head says so: codecs count whole frames
 _LARGEST_FILTER = 2**24  # weights; the rates in use need 2,000,000 (47,952 Hz, slowed down for film) or less
 _MARGIN = 64  # periods of the lower rate kept on either side of a resampled window: more than the filter is long
-
-
-class Track(Protocol):
-    """Sound at its own rate, whose sample 0 is heard when the first frame of the video is seen. seconds: its length."""
-
-    rate: int
-    seconds: float
-
-    def read(self, start: int, count: int) -> np.ndarray:
-        """(count, channels) int16 or float32; silence where the track has none. Starts never go back by much."""
-
-    def close(self) -> None: ...
 
 
 class SoundFile:
