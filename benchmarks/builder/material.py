@@ -27,15 +27,12 @@ def recordings(folder: Path, *, count: int, seconds: float, size: tuple[int, int
             os.link(path, folder / path.name.replace("r00", f"r{k:02d}"))
 
 
-def video(path: Path, *, seconds: float, size: tuple[int, int], fps: int, gop: int, b_frames: int = 0, noise: bool = True) -> None:
-    """An H.264 file whose texture drifts to the right, with camera noise, at a rate of the kind that cameras write.
-
-    noise: without it, the file is small and soon decoded.
-    """
+def video(path: Path, *, seconds: float, size: tuple[int, int], fps: int, gop: int, b_frames: int = 0) -> None:
+    """An H.264 file whose texture drifts to the right, with camera noise, at a rate of the kind that cameras write."""
     import av
 
     height, width = size
-    pictures = _scene(height, width, noise)
+    pictures = _scene(height, width)
     with av.open(str(path), "w") as container:
         options = {"preset": "veryfast", "crf": "20", "x264-params": _X264.format(b=b_frames, gop=gop)}
         stream: Any = container.add_stream("libx264", rate=fps, options=options)
@@ -49,24 +46,26 @@ def video(path: Path, *, seconds: float, size: tuple[int, int], fps: int, gop: i
         container.mux(stream.encode(None))
 
 
-def _scene(height: int, width: int, noisy: bool) -> list[np.ndarray]:
-    """Four pictures of one texture, with different noise on each if asked for."""
+def _scene(height: int, width: int) -> list[np.ndarray]:
+    """Four pictures of one texture, with different noise on each."""
     rng = np.random.default_rng(0)
     coarse = rng.integers(40, 216, (height // 16, width // 16, 3), np.uint8).repeat(16, 0).repeat(16, 1)
     fine = rng.integers(0, 24, (height // 2, width // 2, 1), np.uint8).repeat(2, 0).repeat(2, 1)
-    if not noisy:
-        return [coarse] * 4
     noise = [rng.integers(0, 8, (height, width, 1), np.uint8) for _ in range(4)]
     return [np.ascontiguousarray(coarse + fine + n) for n in noise]
 
 
+LONG = {"gop_seconds": 5, "b_frames": 2, "pairs": 4, "rate": 48_000}
+"""How a long recording is made."""
+
+
 def long_recording(folder: Path, *, hours: float, size: tuple[int, int], fps: int) -> None:
-    """One long recording: the packets of ten seconds of video, remuxed again and again, with a silent (sparse) front pair."""
+    """One long recording: the packets of ten seconds of video, remuxed again and again, with four silent (sparse) pairs."""
     import av
 
     folder.mkdir(parents=True)
     short, seconds = folder / ".short.mp4", 10
-    video(short, seconds=seconds, size=size, fps=fps, gop=fps * 2, noise=False)
+    video(short, seconds=seconds, size=size, fps=fps, gop=fps * LONG["gop_seconds"], b_frames=LONG["b_frames"])
     repeats = round(hours * 3600 / seconds)
     with av.open(str(short)) as source, av.open(str(folder / "long.mp4"), "w") as out:
         stream = source.streams.video[0]
@@ -81,13 +80,15 @@ def long_recording(folder: Path, *, hours: float, size: tuple[int, int], fps: in
                 packet.pts, packet.dts, packet.duration = (pts or 0) + k * length, (dts or 0) + k * length, duration
                 out.mux(packet)
     short.unlink()
-    samples = repeats * seconds * RATE
-    with open(folder / "long.wav", "wb") as file:
-        file.write(_wav_head(samples))
+    samples = repeats * seconds * LONG["rate"]
+    with open(folder / "long.front.wav", "wb") as file:
+        file.write(_wav_head(samples, LONG["rate"]))
         file.truncate(44 + 4 * samples)
+    for pair in ("right", "back", "left"):
+        os.link(folder / "long.front.wav", folder / f"long.{pair}.wav")
 
 
-def _wav_head(samples: int) -> bytes:
+def _wav_head(samples: int, rate: int = RATE) -> bytes:
     sizes = 4 * samples
-    head = struct.pack("<IHHIIHH", 16, 1, 2, RATE, 4 * RATE, 4, 16)
+    head = struct.pack("<IHHIIHH", 16, 1, 2, rate, 4 * rate, 4, 16)
     return b"RIFF" + struct.pack("<I", 36 + sizes) + b"WAVEfmt " + head + b"data" + struct.pack("<I", sizes)

@@ -11,7 +11,7 @@ from benchmarks.machine import machine
 _WORKER = """
 import sys
 from pathlib import Path
-import av, cv2, numpy, PIL.Image, simplejpeg, soundfile
+import av, cv2, numpy, PIL.Image, simplejpeg, soundfile, torch, torchaudio
 from dataio.ingest.build import BuildOptions, build
 from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import local
@@ -24,7 +24,8 @@ print(report["clips"], bare, peak())
 
 
 def memory(folder: Path, *, hours: float, size: tuple[int, int], fps: int) -> dict[str, Any]:
-    """Build one recording of so many hours inside `folder`, in a process of its own.
+    """Build one recording of so many hours inside `folder`, in a process of its own: as hard as a camera makes it, with noise,
+    B-frames, groups of pictures of several seconds, and four pairs at 48 kHz that have to be resampled.
 
     Returns:
         JSON: `clips`, `imports_mib`, `peak_mib`, and `above_mib`, their difference.
@@ -39,7 +40,7 @@ def memory(folder: Path, *, hours: float, size: tuple[int, int], fps: int) -> di
     return {
         "bench": "build memory",
         "machine": machine(),
-        "source": {"hours": hours, "size": list(size), "fps": fps},
+        "source": {"hours": hours, "size": list(size), "fps": fps} | material.LONG,
         "clips": clips,
         "imports_mib": bare / 1024,
         "peak_mib": peak / 1024,
