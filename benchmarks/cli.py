@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dataio.cli import JsonOption, size, write_json
+from dataio.audit.json_file import check_target, write_json
+from dataio.cli.common import JsonOption, size
 
 bench = typer.Typer(no_args_is_help=True, help="Measure: every figure against a ceiling or a peer of the same run.")
 
@@ -41,6 +42,7 @@ def demo(
     json_file: JsonOption = None,
 ) -> None:
     """The whole road on this machine: make scenes, build shards, train, evaluate, and write a report to look at."""
+    check_target(json_file)
     from benchmarks.demo import Demo
     from benchmarks.demo import run as run_demo
 
@@ -59,6 +61,7 @@ def demo(
 
 def doctor(json_file: JsonOption = None) -> None:
     """What this machine has, what will fall back to what, and why. Exit status 1 if something needed does not work."""
+    check_target(json_file)
     from rich.console import Console
     from rich.table import Table
 
@@ -98,6 +101,7 @@ def stages(
     json_file: JsonOption = None,
 ) -> None:
     """Each stage of the loader alone, the ceiling that they set, and the loader's share of it."""
+    check_target(json_file)
     import tempfile
 
     from benchmarks.stages import stages as measure
@@ -145,6 +149,7 @@ def build(
     json_file: JsonOption = None,
 ) -> None:
     """The builder with one worker and with two, against an ideal one that only decodes, scales, encodes and reads sound."""
+    check_target(json_file)
     import tempfile
 
     out = typer.echo if json_file != "-" else _say
@@ -188,6 +193,7 @@ def index(
     json_file: JsonOption = None,
 ) -> None:
     """Indexing against plain reading and DALI's wds2idx, on the same tars."""
+    check_target(json_file)
     import tempfile
 
     from benchmarks.index import index as measure

@@ -1,6 +1,7 @@
 """The front door: recordings into shards by the command line, and bad input answered in one sentence with nothing left behind."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import sonosphere
 from dataio.format import manifest
@@ -147,6 +150,7 @@ def test_bad_sources_get_one_sentence_and_leave_nothing(command, good: Path, tmp
 
 BAD_OPTIONS = [
     (["--size", "big"], "size 'big' should be HEIGHTxWIDTH, such as 256x512"),
+    (["--size", ""], "size '' should be HEIGHTxWIDTH, such as 256x512"),
     (["--size", "256"], "size '256' should be HEIGHTxWIDTH, such as 256x512"),
     (["--size", "0x512"], "size 0x512 is outside 8 … 16384 pixels a side"),
     (["--split", "train=0.9"], "split 'train=0.9' adds up to 0.9, not 1"),
@@ -159,6 +163,17 @@ BAD_OPTIONS = [
     (["--quality", "0"], "quality 0 is outside 1 … 100"),
     (["--shard-bytes", "0"], "shard bytes 0 must be at least 1"),
     (["--workers", "0"], "workers=0 must be at least 1"),
+    (["--split", "a=0.5,b=0.4,a=0.5"], "split 'a=0.5,b=0.4,a=0.5' names 'a' twice"),
+    (["--silence", "nan"], "silence nan dB must be positive"),
+    (["--silence", "inf"], "silence inf dB must be positive"),
+    (["--gop", "4"], "--gop does nothing with --frames jpeg; it is for h264, hevc, vp9, av1"),
+    (["--frames", "copy", "--quality", "80"], "--quality does nothing with --frames copy; it is for jpeg, h264, hevc, vp9, av1"),
+    (["--frames", "copy", "--size", "16x32"], "--size does nothing with --frames copy; it is for jpeg, h264, hevc, vp9, av1"),
+    (["--frames", "copy", "--fps", "2"], "--fps does nothing with --frames copy"),
+    (["--workers", "2", "--ray", "auto"], "--workers does nothing beside --ray"),
+    (["--layout", "images", "--flow"], "--flow does nothing for the layout images; it is for folder, omniaudio, yt360, synthetic"),
+    (["--layout", "omniaudio", "--split", "train=1"], "--split does nothing for the layout omniaudio; it is for folder, yt360"),
+    (["--layout", "yt360", "--allow-mono"], "--allow-mono does nothing for the layout yt360; it is for folder"),
     (["--layout", "tapes"], "layout='tapes' is unknown; the layouts are auto, folder"),
     (["--layout", "synthetic"], "{raw} holds synthetic.json but no scene folder"),
 ]
@@ -266,6 +281,178 @@ def test_bad_scenes_get_one_sentence_and_leave_nothing(command, tmp_path: Path, 
     assert answer.err.startswith(f"sonosphere: {sentence}")
     assert answer.err.count("\n") == 1
     assert not (tmp_path / "raw").exists()
+
+
+def test_options_of_what_is_drawn_on_copied_clips_are_taken(command, good: Path, tmp_path: Path) -> None:
+    """The flow has a size and is between two frames, also where the frames themselves are copied."""
+    answer = command("shards", "build", good, tmp_path / "out", "--frames", "copy", "--flow", "--size", "32x64", "--fps", 2)
+    assert (answer.code, answer.err) == (0, "")
+
+
+def test_a_set_of_images_takes_what_concerns_images(command, tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / "raw" / label).mkdir(parents=True)
+        Image.new("RGB", (60, 40)).save(tmp_path / "raw" / label / "a.png")
+    options = ["--size", "16x16", "--quality", 80, "--split", "train=1"]
+    answer = command("shards", "build", tmp_path / "raw", tmp_path / "out", *options)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith("2 clips (2 train)")
+    for option in (
+        "--mask",
+        "--frames=h264",
+        "--frames=jpeg",
+        "--sound=flac",
+        "--silence=17",
+        "--allow-mono",
+        "--fps=2",
+        "--rate=8000",
+    ):
+        answer = command("shards", "build", tmp_path / "raw", tmp_path / "other", option)
+        assert answer.code == 1
+        assert answer.err.startswith(f"sonosphere: {option.partition('=')[0]} does nothing for the layout images; it is for folder")
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("raw/walk.wav", " lies inside {tmp}/raw: choose another folder"),
+        ("raw/new.json", " lies inside {tmp}/raw: choose another folder"),
+        ("link/new.json", " lies inside {tmp}/raw: choose another folder"),
+        ("out/report.json", " lies inside {tmp}/out: choose another folder"),
+        ("nowhere/report.json", ": there is no folder {tmp}/nowhere"),
+        ("notes.txt", " is there already and does not end in .json: nothing else is overwritten"),
+        ("nothing", " is there already and does not end in .json: nothing else is overwritten"),
+        ("folder.json", " is there already and does not end in .json: nothing else is overwritten"),
+    ],
+)
+def test_a_report_never_lies_where_it_does_harm(command, good: Path, tmp_path: Path, target: str, sentence: str) -> None:
+    """And that is known before the work begins."""
+    shutil.copytree(good, tmp_path / "raw")
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "raw")
+    (tmp_path / "nothing").symlink_to(tmp_path / "gone")
+    (tmp_path / "folder.json").mkdir()
+    before = everything(tmp_path)
+    answer = command("shards", "build", tmp_path / "raw", tmp_path / "out", "--json", tmp_path / target)
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err == f"sonosphere: --json {tmp_path / target}{sentence.format(tmp=tmp_path)}\n"
+    assert everything(tmp_path) == before
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["verify", "index", "info", "stats"])
+def test_no_report_is_written_into_a_set(command, shards: Path, tmp_path: Path, name: str) -> None:
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    before = everything(copy)
+    answer = command("shards", name, copy, "--json", copy / "build.json")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err == f"sonosphere: --json {copy / 'build.json'} lies inside {copy}: choose another folder\n"
+    assert everything(copy) == before
+
+
+def test_an_older_report_is_replaced_and_nothing_lies_beside_it(command, good: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.json").write_text("old")
+    options = ["--size", "16x32", "--json", tmp_path / "report.json"]
+    assert command("shards", "build", good, tmp_path / "out", *options).code == 0
+    assert json.loads((tmp_path / "report.json").read_text())["clips"] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "report.json"]
+
+
+@pytest.mark.parametrize("where", ["report.json", "-"])
+def test_names_that_are_not_utf8_do_not_spoil_a_report(command, good: Path, tmp_path: Path, where: str) -> None:
+    raw = shutil.copytree(good, tmp_path / "raw")
+    (raw / os.fsdecode(b"b\xff.mp4")).write_text("this is no video")
+    target = where if where == "-" else tmp_path / where
+    answer = command("shards", "build", raw, tmp_path / "out", "--size", "16x32", "--json", target)
+    assert answer.code == 0
+    assert answer.err.startswith("skipped b\\udcff: ")
+    text = answer.out if where == "-" else (tmp_path / where).read_bytes().decode()
+    assert os.fsdecode(b"b\xff") in " ".join(json.loads(text)["skipped"])
+    stray = tmp_path / "out" / os.fsdecode(b"\xfe.txt")
+    stray.write_text("")
+    answer = command("shards", "verify", tmp_path / "out", "--json", target)
+    assert answer.code == 1
+    text = answer.out if where == "-" else (tmp_path / where).read_bytes().decode()
+    assert [problem["file"] for problem in json.loads(text)["problems"]] == [stray.name]
+
+
+def test_a_name_that_is_not_utf8_can_be_printed() -> None:
+    """Standard output is strict, and a good build would end in an error after all."""
+    code = "import sys, sonosphere; sys.argv = ['x', '--help']\ntry: sonosphere.main()\nexcept SystemExit: print('\\udcff')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=os.environ | {"PYTHONUTF8": "1"})
+    assert done.stdout.endswith(b"\\udcff\n")
+
+
+def test_an_output_that_is_a_link_to_nothing(command, good: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    answer = command("shards", "build", good, tmp_path / "link")
+    assert answer == (1, "", f"sonosphere: the output {tmp_path / 'link'} is a link to nothing; choose another folder\n")
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["synth", "verify", "index", "info", "inspect", "stats"])
+def test_what_works_on_local_folders_refuses_urls(command, name: str) -> None:
+    answer = command("shards", name, "s3://bucket/set")
+    assert answer == (1, "", f"sonosphere: {name} works on local folders, not on s3://bucket/set: copy or mount it\n")
+
+
+def test_a_source_is_no_url_and_a_file_url_is_a_path(command, good: Path, shards: Path, tmp_path: Path) -> None:
+    answer = command("shards", "build", "s3://bucket/raw", tmp_path / "out")
+    assert answer == (1, "", "sonosphere: build works on local folders, not on s3://bucket/raw: copy or mount it\n")
+    answer = command("shards", "info", f"file://{shards}", "--json", "-")
+    assert (answer.code, json.loads(answer.out)["clips"]) == (0, 24)
+
+
+def test_an_unfinished_build_is_not_indexed(command, shards: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(shards, tmp_path / "copy")
+    (copy / manifest.FILE).unlink()
+    (copy / ".build").mkdir()
+    before = everything(copy)
+    answer = command("shards", "index", copy)
+    sentence = f"sonosphere: {copy} holds an unfinished build (.build): run the same build to its end first\n"
+    assert answer == (1, "", sentence)
+    shutil.copy(shards / manifest.FILE, copy)
+    assert command("shards", "stats", copy, "--write") == (1, "", sentence)
+    assert command("shards", "stats", copy).code == 0
+    (copy / manifest.FILE).unlink()
+    assert everything(copy) == before
+
+
+def test_an_array_of_the_user_beside_a_tar_is_not_written_over(command, shards: Path, tmp_path: Path) -> None:
+    tars = tmp_path / "tars"
+    tars.mkdir()
+    source = next(shards.glob("*.tar"))
+    shutil.copy(source, tars / "set.tar")
+    np.savez(tars / "set.npz", embeddings=np.ones(3))
+    before = everything(tars)
+    answer = command("shards", "index", tars)
+    assert answer.code == 1
+    assert answer.err.startswith(f"sonosphere: {tars / 'set.npz'} is no index of ours, and one would be written over it")
+    assert everything(tars) == before
+    (tars / "set.npz").unlink()
+    assert command("shards", "index", tars).code == 0
+    data = (tars / "set.npz").read_bytes()
+    (tars / "set.npz").write_bytes(bytes(5000))  # whatever it holds, the manifest says that it is ours
+    assert command("shards", "index", tars).code == 0
+    assert (tars / "set.npz").read_bytes() == data
+    (tars / "set.npz").write_bytes(data[:-500])  # damaged, and its head says that it is ours
+    assert command("shards", "index", tars, "--replace").code == 0
+    assert (tars / "set.npz").read_bytes() == data
+
+
+def test_a_set_whose_source_was_touched_since_says_so(command, good: Path, tmp_path: Path) -> None:
+    raw, out = shutil.copytree(good, tmp_path / "raw"), tmp_path / "out"
+    first = command("shards", "build", raw, out, "--size", "16x32")
+    os.utime(raw / "walk.wav", (1, 1))
+    before = everything(out)
+    again = command("shards", "build", raw, out, "--size", "16x32")
+    sentence = "; it was there already; files of the source were touched since, and nothing was done\n"
+    assert again == (0, first.out.strip() + sentence, "")
+    assert everything(out) == before
 
 
 def test_debug_shows_where_an_error_came_from(command, tmp_path: Path) -> None:

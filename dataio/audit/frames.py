@@ -1,6 +1,7 @@
 """Deep checks of a clip's picture: its frames, how they are kept, and the times for which they stand."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,6 +41,8 @@ def check_frames(
         yield "json", f"the clip has {len(containers)} video containers instead of one"
     for extension in (each for each in containers if each in decoded):
         found = decoded[extension].value
+        if media.picture == "copy":
+            yield from (("json", what) for what in check_copied(found.times, facts))
         if media.picture in ("copy", ""):
             continue
         if _CODECS.get(found.codec, found.codec) != media.picture or found.frames != media.frames:
@@ -54,6 +57,41 @@ def check_frames(
         rate = media.frames / media.clip_seconds
         if any(abs(time - i / rate) > _SECOND for i, time in enumerate(found.times)):
             yield extension, f"its time stamps are not those of {rate:g} frames a second"
+
+
+def check_copied(times: tuple[float, ...], facts: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the word of a copied clip's json on its file: frame i of the file began at start − offset + times[i].
+
+    The first frame that it lists is the one on display at the clip's start. Frames behind that may lie in the file and not be
+    listed: an edit list of the recording kept them from display.
+
+    Args:
+        times: of the frames in the file, ascending, seconds of its own clock, on which the first is at 0.
+    """
+    from dataio.ingest.encode.copy import FARTHEST
+
+    try:
+        offset, start, listed = float(facts["offset"]), float(facts["start"]), [float(time) for time in facts["frame_times"]]
+    except (KeyError, TypeError, ValueError) as error:
+        yield f"it does not tell where in its file the clip starts: {type(error).__name__}: {error}"
+        return
+    if not 0 <= offset <= FARTHEST:
+        yield f"its offset is {offset} s, outside 0 … {FARTHEST:g}"
+        return
+    began = [start - offset + time for time in times]
+    strange = [time for time in listed if not any(abs(time - each) <= _SECOND for each in _near(began, time))]
+    if strange:
+        yield f"its file, which by its offset begins at {start - offset:.6f} s, holds no frame of {strange[0]} s"
+    elif listed:
+        between = any(listed[0] + _SECOND < time <= start - _SECOND for time in began)
+        if between or listed[0] > start + _SECOND or (len(listed) > 1 and listed[1] <= start):
+            yield f"the first frame that it lists, of {listed[0]} s, is not the one on display at {start} s"
+
+
+def _near(ascending: list[float], value: float) -> list[float]:
+    """The neighbours of a value: the last below and the first above it."""
+    at = bisect_left(ascending, value)
+    return ascending[max(0, at - 1) : at + 1]
 
 
 def check_times(times: list[float], start: float, seconds: float, media: Media) -> Iterator[tuple[str, str]]:

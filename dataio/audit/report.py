@@ -16,10 +16,10 @@ class Problem:
 
     def __str__(self) -> str:
         place = self.file + (f", {self.member}" if self.member else "") + (f", byte {self.offset}" if self.offset >= 0 else "")
-        return _printable(f"{place}: {self.what}")
+        return printable(f"{place}: {self.what}")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """One line that a terminal shows as it is: names of others may hold anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
@@ -28,8 +28,8 @@ def _printable(text: str) -> str:
 class Audit:
     """The result for a part of a set, or for all of it.
 
-    unchecked: shards whose index holds no checksums, so that there was nothing to hold their bytes against. levels: ear → how many
-    clips gave an RMS, and its sum; of a deep check.
+    notes: what is not wrong, but should be known. unchecked: shards whose index holds no checksums, so that there was nothing to
+    hold their bytes against. levels: ear → how many clips gave an RMS, and its sum; of a deep check.
     """
 
     shards: int = 0
@@ -38,6 +38,7 @@ class Audit:
     bytes: int = 0
     unchecked: int = 0
     problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
     levels: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def count_level(self, ear: str, rms: float) -> None:
@@ -53,6 +54,7 @@ class Audit:
         self.bytes += other.bytes
         self.unchecked += other.unchecked
         self.problems += other.problems
+        self.notes += other.notes
         for ear, (more, rms) in other.levels.items():
             count, total = self.levels.get(ear, (0, 0.0))
             self.levels[ear] = count + more, total + rms
@@ -67,6 +69,7 @@ class Audit:
             "bytes": self.bytes,
             "without_checksums": self.unchecked,
             "problems": [asdict(problem) for problem in self.problems],
+            "notes": [asdict(note) for note in self.notes],
         }
 
 

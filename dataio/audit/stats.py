@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from dataio.audit.facts import dbfs, in_order, rounded
 from dataio.audit.levels import Levels, Origin, shard_levels
+from dataio.audit.untouchable import refuse_unfinished
 from dataio.format import manifest
 from dataio.format.atomic import write_file
 from dataio.format.clip import PAIRS
@@ -41,11 +42,13 @@ def stats(
 
     Raises:
         FileNotFoundError: there is no finished set. FormatError: its manifest is damaged.
-        ValueError: another origin; or `write` while clips could not be read, or with an ear of the manifest found nowhere:
-            nothing is written then.
+        ValueError: another origin; or `write` into an unfinished build, while clips could not be read, or with an ear of the
+            manifest found nowhere: nothing is written then.
     """
     if origin not in get_args(Origin):
         raise ValueError(f"statistics from {origin!r}: allowed are {', '.join(get_args(Origin))}")
+    if write:
+        refuse_unfinished(folder)
     found = manifest.load(folder)
     result = Levels()
     work = partial(shard_levels, folder=folder, origin=origin)

@@ -12,6 +12,7 @@ from dataio.format import manifest
 from dataio.format.clip import PAIRS
 from dataio.format.table import FormatError
 from dataio.ingest.executors import Executor
+from dataio.ingest.workspace import OF_THE_SYSTEM, WORK
 
 REPORT = "build.json"
 _KINDS = ("tar", "idx", "npz")
@@ -42,6 +43,8 @@ def verify(
         result.problems.append(Problem(manifest.FILE, f"holds values that are none of a manifest: {error}"))
         return result
     result.problems += problems
+    if (folder / WORK).is_dir():
+        result.notes.append(Problem(WORK, "left by a build that was killed at its end: run the same build once more"))
     check = partial(verify_shard, folder=folder, media=found.media, deep=deep)
     rows = [row for row in rows if _is_file_name(row.name)]  # the others have been told of; nothing outside of the folder is read
     for done, part in enumerate(executor.map(check, rows), 1):
@@ -97,6 +100,8 @@ def _whole_set(folder: Path, found: manifest.Manifest, rows: list[manifest.Shard
                 yield Problem(manifest.FILE, f"recording {recording} is in two splits")
     for path in sorted(folder.iterdir()):
         stem, _, kind = path.name.rpartition(".")
+        if OF_THE_SYSTEM.fullmatch(path.name) or (path.name == WORK and path.is_dir()):
+            continue
         ours = path.name in (manifest.FILE, REPORT) or (kind in _KINDS and stem in names)
         if not ours and (not foreign or kind in (*_KINDS, "tmp")):
             yield Problem(path.name, "is not part of the set")

@@ -6,7 +6,7 @@ synced and renamed; an object store does it by itself. Folders can be sent to ot
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,9 @@ class Folder(Protocol):
     def names(self) -> list[str]:
         """Everything in it, sorted; nothing where there is no folder."""
 
+    def sizes(self) -> dict[str, int]:
+        """The length of every file in it, by name, sorted; one question, however many there are."""
+
     def has(self, name: str) -> bool: ...
 
     def size(self, name: str) -> int: ...
@@ -46,6 +49,9 @@ class Folder(Protocol):
 
     def remove(self, name: str) -> None:
         """Gone afterwards, whether it was there or not."""
+
+    def remove_many(self, names: Sequence[str]) -> None:
+        """All of them, in this order where it is done one by one; in a few requests where the storage knows how."""
 
     def discard(self) -> None:
         """Remove the folder if it is empty; what somebody has put into it stays, and so does the folder then."""
@@ -71,6 +77,12 @@ class LocalFolder:
 
     def names(self) -> list[str]:
         return sorted(path.name for path in self.path.iterdir()) if self.path.is_dir() else []
+
+    def sizes(self) -> dict[str, int]:
+        if not self.path.is_dir():
+            return {}
+        with os.scandir(self.path) as entries:
+            return {entry.name: entry.stat().st_size for entry in sorted(entries, key=lambda e: e.name) if entry.is_file()}
 
     def has(self, name: str) -> bool:
         return (self.path / name).exists()
@@ -105,6 +117,10 @@ class LocalFolder:
 
     def remove(self, name: str) -> None:
         (self.path / name).unlink(missing_ok=True)
+
+    def remove_many(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.remove(name)
 
     def discard(self) -> None:
         try:

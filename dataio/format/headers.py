@@ -6,11 +6,11 @@ MP4, ISO/IEC 14496-12; WebM, RFC 9559.
 """
 
 import numpy as np
-from numba import njit
 
+from dataio.format.compiled import cached_part
 from dataio.format.index import Facts
 
-HEIGHT, WIDTH, RATE, CHANNELS, SAMPLES, DATA, FRAMES = range(7)
+HEIGHT, WIDTH, RATE, CHANNELS, SAMPLES, DATA, FRAMES, COLUMNS = range(8)
 """Columns of a row of facts, in the order of `index.Facts`."""
 
 FIRST = 1024  # bytes that are enough for most members; for longer heads `read` is asked again, with more
@@ -34,7 +34,7 @@ def facts(data: bytes | np.ndarray) -> Facts:
     return Facts(*row.tolist())
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def is_media(names, begin, length):
     """Whether the member whose extension is names[begin : begin + length], such as `f000.jpg`, is looked into."""
     suffix = np.int64(0)
@@ -52,7 +52,7 @@ def is_media(names, begin, length):
     return found
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def read(data, begin, end, length, row):
     """Fill `row`, (7,) int64, with the facts of the member that begins at data[begin].
 
@@ -87,7 +87,7 @@ def read(data, begin, end, length, row):
     return done
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _jpeg(data, begin, end, length, row):
     """Walks the marker segments to the first frame header: whole segments are skipped, so that no thumbnail inside one is met."""
     at = 2
@@ -115,7 +115,7 @@ def _jpeg(data, begin, end, length, row):
             at += 2 + step
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _png(data, begin, end, length, row):
     if length < 24:
         return True
@@ -126,7 +126,7 @@ def _png(data, begin, end, length, row):
     return True
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _wave(data, begin, end, length, row):
     """`fmt ` and `data` in either order, with any chunks between. A length that says more than there is (a stream) is cut."""
     if _big(data, begin + 8, 4) != 0x57415645:  # WAVE
@@ -161,7 +161,7 @@ def _wave(data, begin, end, length, row):
     return True
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _flac(data, begin, end, length, row):
     """STREAMINFO is the first block, always."""
     if length < 42:
@@ -176,7 +176,7 @@ def _flac(data, begin, end, length, row):
     return True
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _mp4(data, begin, end, length, row):
     """Descends to the sample table of the first track of pictures: its sample entry holds the size, `stsz` counts the frames."""
     at = np.int64(0)
@@ -218,7 +218,7 @@ def _mp4(data, begin, end, length, row):
     return True
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _octets(first):
     """Bytes of an EBML number, by its first; 9 for none."""
     count = 1
@@ -227,7 +227,7 @@ def _octets(first):
     return count
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _webm(data, begin, end, length, row):
     """Walks all elements: the first track of pictures has the size, and the blocks of that track are counted."""
     at = np.int64(0)
@@ -282,7 +282,7 @@ def _webm(data, begin, end, length, row):
     return True
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _big(data, at, count):
     value = np.int64(0)
     for i in range(count):
@@ -290,7 +290,7 @@ def _big(data, at, count):
     return value
 
 
-@njit(nogil=True, cache=True)
+@cached_part
 def _little(data, at, count):
     value = np.int64(0)
     for i in range(count):

@@ -4,7 +4,7 @@ import inspect
 import os
 import tempfile
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -153,6 +153,15 @@ class RemoteFolder:
             return []
         return sorted({name.rpartition("/")[2] for name in found if name.strip("/") != path.strip("/")})  # some list it too
 
+    def sizes(self) -> dict[str, int]:
+        try:
+            with self._asking("listed") as (system, path):
+                found = system.ls(path, detail=True)
+        except FileNotFoundError:
+            return {}
+        files = [entry for entry in found if entry["type"] == "file" and entry["name"].strip("/") != path.strip("/")]
+        return dict(sorted((entry["name"].rpartition("/")[2], int(entry["size"])) for entry in files))
+
     def _info(self, name: str) -> dict[str, Any] | None:
         """One question about one file, however many there are."""
         try:
@@ -224,6 +233,20 @@ class RemoteFolder:
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError), self._asking("removed", name) as (system, path):
             system.rm_file(path)
+
+    def remove_many(self, names: Sequence[str]) -> None:
+        """A store that knows it is asked to remove up to a thousand at once; some refuse names that are not there."""
+        there = set(self.names()) if names else set()
+        left = [name for name in names if name in there]
+        if left and self._protocol in BUCKETS:
+            try:
+                with self._asking("emptied") as (system, path):
+                    system.rm([f"{path}/{name}" for name in left])
+                return
+            except FileNotFoundError:  # another has removed one meanwhile: which of the rest are gone is not known
+                pass
+        for name in left:
+            self.remove(name)
 
     def discard(self) -> None:
         # in an object store it would be the name of a bucket, if anything

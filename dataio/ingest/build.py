@@ -38,15 +38,23 @@ def build(
         out: a path, or a URL that fsspec knows.
         strict: a recording that cannot be used stops the build, instead of being left out.
 
+    While it runs, it keeps encoded clips in `out` until they are dealt over shards: those of 2 + slots/16 groups of 16 recordings,
+    and those of the groups whose shards are being written, which are seldom more. So `out` needs room for the set and, meanwhile,
+    for the clips of 64 recordings more, and of 2 a worker.
+
+    A recording at which a worker process dies (a crash of a decoder, no memory) ends the run. The next one encodes those that were
+    under way while nothing else runs; the one at which a worker dies again is skipped from then on, by name.
+
     Returns:
         the report that is also written as `build.json`: counts, what was skipped and why, seconds dropped at the ends. Of a set
-        that is already there, the report of its build, with `already` true.
+        that is already there, the report of its build, with `already` true, and with `touched` true if files of the source were
+        changed since and have kept their names and lengths.
 
     Raises:
         SourceError: the source or the output cannot be used, or no recording could be built; `out` is left as it was. With `strict`
             also: a recording was skipped; what is finished stays.
         OSError: the disk, or the source has disappeared; what is finished stays, and the same command goes on from there.
-        WorkerDiedError: a worker was killed; likewise.
+        WorkerDiedError: a worker was killed; likewise. The message names the recordings that were under way.
     """
     place = folder(out) if isinstance(out, Path | str) else out
     shares = deal.parse_shares(options.split)
@@ -57,12 +65,13 @@ def build(
     workspace = Workspace(place, material.plan)
     if workspace.finished:
         report = workspace.report()
-        if strict and report.get("skipped"):
-            raise SourceError(_strict(report["skipped"]))
+        if strict and (left := report["skipped"] or {sentence: sentence for sentence in report["broken"]}):
+            raise SourceError(_strict(left))
         return report | {"already": True}
+    died: list[str] = []
     try:
-        rows, groups = _groups(workspace, material, shares)
-        if strict and (refused := _refused(rows, groups)):
+        rows, groups, suspects = _groups(workspace, material, shares)
+        if strict and (refused := _refused(rows, groups) | _broken(rows, groups)):
             raise SourceError(_strict(refused))
         count = Counter(material.weights, workspace.work, on_progress)
         job = Job(source, place, workspace.work, options.encode, count.tick if isinstance(executor, Inline) else None)
@@ -72,21 +81,24 @@ def build(
 
         def on_unit(unit: Unit, summary: Summary) -> None:
             count.finished(unit.name, summary)
-            if strict and summary.reason is not None:
-                raise SourceError(_strict({summary.name: summary.reason}))
+            if strict and (reason := summary.reason or next(iter(summary.broken), None)):
+                raise SourceError(_strict({summary.name: reason}))
 
-        finished = schedule.run(
-            executor,
-            groups,
+        def on_death(units: list[Unit]) -> None:
+            for unit in units:
+                spool.blame(workspace.work, slug(unit.name))
+                died.append(unit.name)
+
+        work = schedule.Work[Unit](
             encode=(encode_unit, (job,)),
             write=(write_dealt_shard, (job,)),
-            weight=lambda unit: material.weights[unit.name],
             name=lambda unit: unit.name,
+            weight=lambda unit: material.weights[unit.name],
             count=lambda kept: math.ceil(sum(summary.bytes for summary in kept) / options.shard_bytes),
-            on_unit=on_unit,
-            on_wait=count.tick,
+            alone=suspects,
         )
-        with closing(finished):
+        told = schedule.Told[Unit](lambda unit: count.begun(unit.name), on_unit, count.tick, on_death)
+        with closing(schedule.run(executor, groups, work, told)) as finished:
             for done in finished:
                 rows[done.group.number] = group_rows(done)
                 workspace.finish_group(done.group.number, rows[done.group.number], [summary.slug for summary in done.summaries])
@@ -99,7 +111,7 @@ def build(
         return report
     except WorkerDiedError as error:
         workspace.pause()
-        raise WorkerDiedError(f"{error}; what is finished stays, and the same command goes on") from error
+        raise WorkerDiedError(f"{error}{_under_way(died)}; what is finished stays, and the same command goes on") from error
     except BaseException:
         workspace.pause()
         raise
@@ -107,25 +119,37 @@ def build(
 
 def _groups(
     workspace: Workspace, material: Material, shares: dict[str, float]
-) -> tuple[dict[int, dict[str, Any]], list[schedule.Group[Unit]]]:
-    """All groups, with what an earlier run has left of them; rows of those that are finished, by number."""
+) -> tuple[dict[int, dict[str, Any]], list[schedule.Group[Unit]], set[str]]:
+    """All groups, with what an earlier run has left of them; rows of those that are finished, by number; and suspects: the names of
+    units that were under way when a worker died.
+    """
     # a shard holds one split, and recordings with the same pairs: a reader that needs the others can leave it out as a whole
     kind_of = {name: (split, *_pairs(material.units[name])) for name, split in material.splits(shares).items()}
-    rows, groups = {}, []
-    left = set(workspace.work.names()) if workspace.resumed else set()
+    rows, groups, suspects = {}, [], set()
+    left, work = workspace.left, workspace.work
     for number, ((split, *_), names) in enumerate(deal.groups(kind_of)):
         group = schedule.Group(number, split, [material.units[name] for name in names])
-        if (row := workspace.group(number) if left else None) is not None:
+        if (row := workspace.group(number)) is not None:
             rows[number] = row
             group.done = len(row["shards"])
-            for name in names:  # it may have been killed while it removed them
-                if f"{slug(name)}.{spool.SUMMARY}" in left:
-                    spool.remove(workspace.work, slug(name))
-        for name in names if group.done is None else ():
-            if f"{slug(name)}.{spool.SUMMARY}" in left and (summary := spool.load(workspace.work, slug(name))):
+            # it may have been killed while it removed them
+            spool.remove(work, [slug(name) for name in names if f"{slug(name)}.{spool.SUMMARY}" in left])
+        for name in names if group.done is None and left else ():
+            if f"{slug(name)}.{spool.SUMMARY}" in left and (summary := spool.load(work, slug(name))):
                 group.encoded[name] = summary
+            elif f"{slug(name)}.{spool.DEATHS}" in left and (count := spool.deaths(work, slug(name))):
+                suspects.add(name)
+                if count > 1:
+                    reason = f"{name}: a worker process died at it twice: it crashed, ran out of memory, or was killed"
+                    group.encoded[name] = Summary(slug(name), name, reason=reason)
         groups.append(group)
-    return rows, groups
+    return rows, groups, suspects
+
+
+def _under_way(names: Sequence[str]) -> str:
+    """Which recordings to look at when a worker has died."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"; under way: {', '.join(names[:5])}{more}" if names else ""
 
 
 def _refused(rows: dict[int, dict[str, Any]], groups: Sequence[schedule.Group[Unit]]) -> dict[str, str]:
@@ -133,6 +157,13 @@ def _refused(rows: dict[int, dict[str, Any]], groups: Sequence[schedule.Group[Un
     left = [summary for group in groups for summary in group.encoded.values()]
     refused = {summary.name: summary.reason for summary in left if summary.reason is not None}
     return refused | {name: reason for row in rows.values() for name, reason in row["skipped"].items()}
+
+
+def _broken(rows: dict[int, dict[str, Any]], groups: Sequence[schedule.Group[Unit]]) -> dict[str, str]:
+    """Pictures that an earlier run left out, each by the sentence that tells why."""
+    sentences = [sentence for row in rows.values() for sentence in row["broken"]]
+    sentences += [sentence for group in groups for summary in group.encoded.values() for sentence in summary.broken]
+    return {sentence: sentence for sentence in sentences}
 
 
 def _pairs(unit: Unit) -> list[str]:

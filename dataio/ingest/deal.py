@@ -19,13 +19,16 @@ def parse_shares(text: str) -> dict[str, float]:
     """`train=0.8,val=0.2` → {"train": 0.8, "val": 0.2}: the share of each split among the recordings.
 
     Raises:
-        ValueError: another form, a share outside 0 … 1, or shares that do not add up to 1.
+        ValueError: another form, a name given twice, a share outside 0 … 1, or shares that do not add up to 1.
     """
     shares: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
+        name = name.strip()
+        if name in shares:
+            raise ValueError(f"split {text!r} names {name!r} twice")
         try:
-            shares[name.strip()] = float(value)
+            shares[name] = float(value)
         except ValueError:
             raise ValueError(f"split {text!r} should look like train=0.8,val=0.2") from None
     if any(not name for name in shares) or any(not 0 <= share <= 1 for share in shares.values()):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from dataio.format.folder import Folder, LocalFolder
-from dataio.ingest.errors import SourceError
+from dataio.ingest.errors import SourceError, disk_failed
 from dataio.ingest.sources import folder, images
 
 MEDIA = (*folder.VIDEO, *folder.SOUND, ".m4a", *images.SUFFIXES, ".tar")
@@ -60,6 +60,8 @@ def look_through(source: Path, layout: str) -> tuple[dict[str, str], str]:
         try:
             kind = stat.S_IFREG if entry.is_file() else stat.S_IFMT(entry.stat().st_mode)
         except OSError as error:
+            if disk_failed(error):
+                raise OSError(f"the storage of the source failed: {entry.path} cannot be looked at: {error.strerror}") from error
             if media:
                 missing = isinstance(error, FileNotFoundError)
                 odd[name] = f"{name} is a link to nothing" if missing else f"{name} cannot be looked at: {error.strerror}"

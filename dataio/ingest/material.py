@@ -3,8 +3,10 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,17 @@ from dataio.ingest.sources import Album, Recording, Refused
 from dataio.ingest.sources.images import albums
 from dataio.ingest.work import Unit, files
 
+_PACKAGES = ("av", "numpy", "opencv-python-headless", "opencv-python", "simplejpeg", "sonosphere", "soundfile", "torchaudio")
+_NAMED = 200_000  # files whose facts a plan keeps one by one
+
 
 @dataclass(frozen=True)
 class Material:
     """units: by name. skipped: name → why it cannot be used. weights: bytes to be read of each unit.
 
     plan: what identifies a build of it. `options` go into the manifest: the options, and the names and lengths of all that is read;
-    the same content gives the same set wherever and whenever it was copied. `times` are held against a build that goes on only.
+    the same content gives the same set wherever and whenever it was copied. The rest is held against a build that goes on only:
+    `versions` of what encodes, `times` when the files were last changed (a digest), and `files` to name one that differs.
     """
 
     source: Path
@@ -70,18 +76,28 @@ def survey(source: Path, options: BuildOptions, shares: dict[str, float]) -> Mat
     seen: dict[str, tuple[int, int]] = {}
     weights: dict[str, int] = {}
     for unit in units.values():
-        if isinstance(unit, Album):  # a million pictures are not asked one by one when they were last changed
+        if isinstance(unit, Album):
             weights[unit.name] = sum(picture.length for picture in unit.pictures)
-            sizes |= {f"{picture.source} {picture.label}": picture.length for picture in unit.pictures}
+            sizes.update((f"{picture.source} {picture.label}", picture.length) for picture in unit.pictures)
+            for name in {picture.file: None for picture in unit.pictures}:
+                if name not in seen:  # a tar has pictures in many albums
+                    fact = (source / name).stat()
+                    seen[name] = fact.st_size, fact.st_mtime_ns
         else:
-            facts = {path: path.stat() for path in files(unit)}
+            facts = {path.relative_to(source).as_posix(): path.stat() for path in files(unit)}
             weights[unit.name] = sum(fact.st_size for fact in facts.values())
-            seen |= {path.relative_to(source).as_posix(): (fact.st_size, fact.st_mtime_ns) for path, fact in facts.items()}
+            sizes.update((name, fact.st_size) for name, fact in facts.items())
+            seen.update((name, (fact.st_size, fact.st_mtime_ns)) for name, fact in facts.items())
     chosen = asdict(options) | {"layout": layout}
     if layout != "images":
         chosen["encode"]["still"] = None  # the size that was asked for is that of frames
-    chosen["source"] = _digest([[f.name for f in found], sizes | {name: size for name, (size, _) in seen.items()}])
-    plan = {"options": json.loads(json.dumps(chosen)), "times": _digest({name: time for name, (_, time) in seen.items()})}
+    chosen["source"] = _digest([[f.name for f in found], sizes])
+    plan = {
+        "options": json.loads(json.dumps(chosen)),
+        "versions": versions(),
+        "times": _digest({name: time for name, (_, time) in seen.items()}),
+        "files": {_plain(name): f"{size} {time}" for name, (size, time) in seen.items()} if len(seen) <= _NAMED else {},
+    }
     return Material(source, units, skipped, weights, plan, seen)
 
 
@@ -106,6 +122,47 @@ def _nameable(found: Unit | Refused) -> Unit | Refused:
 def nothing(source: Path, skipped: dict[str, str]) -> str:
     reasons = "; ".join(list(skipped.values())[:3]) + (f"; and {len(skipped) - 3} more" if len(skipped) > 3 else "")
     return f"nothing in {source} could be built: {reasons}"
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide the bytes of a set: two of one of them may encode differently."""
+    found = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def difference(begun: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
+    """What tells two plans apart, in a few words: an option, a version or a file, the first that differs."""
+    for kind, what in (("options", ""), ("versions", "version of ")):
+        one, other = _flat(begun.get(kind, {})), _flat(plan.get(kind, {}))
+        for name in sorted(one.keys() | other.keys()):
+            if name != "source" and one.get(name) != other.get(name):
+                return f"{what}{name} is {_value(other.get(name))} now, and was {_value(one.get(name))}"
+    one, other = begun.get("files", {}), plan.get("files", {})
+    for name in sorted(one.keys() | other.keys()) if one and other else ():
+        if name not in one or name not in other:
+            return f"{name} was {'not there' if name in other else 'there'} before"
+        if one[name] != other[name]:
+            return f"{name} has been changed since"
+    return "its files are others, or have been changed since"
+
+
+def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
+
+
+def _value(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else "not given" if value is None else str(value)
+
+
+def _plain(name: str) -> str:
+    """A file name as it can be told: it need not be UTF-8."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _digest(value: object) -> str:

@@ -13,6 +13,9 @@ from dataio.ingest.schedule import Finished
 from dataio.ingest.sources import Album, Recording
 from dataio.ingest.work import Unit
 
+LEFT_OUT: dict[str, Any] = {"skipped": {}, "silent": {}, "broken": [], "tail_seconds": {}, "mono": [], "resumed": False}
+"""The rest of a report, where there is nothing to tell."""
+
 
 def group_rows(done: Finished) -> dict[str, Any]:
     """What a finished group leaves for the manifest and the report, as JSON."""
@@ -55,23 +58,30 @@ def outcome(
     mean_rms = {ear: math.fsum(levels[ear]) / len(levels[ear]) for ear in EARS if ear in levels}
     kept = [unit for name, unit in material.units.items() if name not in skipped]
     result = manifest.build(shards, _media(kept, mean_rms, options), mean_rms, material.plan["options"])
-    report = {
-        "recordings": len(result.recordings),
-        "clips": result.clips,
-        "shards": len(result),
-        "bytes": int(result.shards["bytes"].sum()),
-        "splits": {s: int(result.shards["clips"][result.select(s)].sum()) for s in result.splits},
+    report = facts(result) | {
         "skipped": dict(sorted(skipped.items())),
         "silent": dict(sorted(silent.items())),
         "broken": broken,
         "tail_seconds": {name: round(t, 6) for name, t in sorted(tails.items()) if t > 1e-6},
         "mono": sorted(unit.name for unit in kept if isinstance(unit, Recording) and unit.mono),
-        "mean_rms": mean_rms,
-        "fingerprint": result.fingerprint,
-        "options": material.plan["options"],
+        "times": material.plan["times"],
         "resumed": resumed,
     }
     return result, report
+
+
+def facts(found: manifest.Manifest) -> dict[str, Any]:
+    """What the report of a set takes from its manifest."""
+    return {
+        "recordings": len(found.recordings),
+        "clips": found.clips,
+        "shards": len(found),
+        "bytes": int(found.shards["bytes"].sum()),
+        "splits": {s: int(found.shards["clips"][found.select(s)].sum()) for s in found.splits},
+        "mean_rms": found.mean_rms,
+        "fingerprint": found.fingerprint,
+        "options": found.options,
+    }
 
 
 def _media(kept: Sequence[Unit], mean_rms: dict[str, float], e: EncodeOptions) -> manifest.Media:

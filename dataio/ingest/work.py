@@ -16,7 +16,7 @@ from dataio.ingest.encode import EncodeOptions, encode
 from dataio.ingest.encode.album import encode_album
 from dataio.ingest.errors import SourceError, blame_storage
 from dataio.ingest.sources import Album, Recording
-from dataio.ingest.spool import Summary
+from dataio.ingest.spool import SpoolError, Summary
 
 Unit = Recording | Album
 
@@ -66,9 +66,10 @@ def encode_unit(unit: Unit, split: str, job: Job) -> Summary:
         with spool.writing(job.work, key) as file:
             summary, clips = _encode(unit, key, split, job, file)
     except SourceError as error:
-        blame_storage(error, files(unit))
+        # pictures are read plainly: what the disk said about them is known
+        blame_storage(error, files(unit), read=isinstance(unit, Recording))
         summary, clips = Summary(key, unit.name, reason=str(error)), ()
-        spool.remove(job.work, key)
+        spool.remove(job.work, [key])
     spool.publish(job.work, summary, clips)
     return summary
 
@@ -108,11 +109,14 @@ def write_dealt_shard(task: ShardTask, job: Job) -> Shard:
     """Deal the clips of the task's units, as every other task of the group does, and write the one shard that is asked for.
 
     Raises:
-        OSError: the disk; or SpoolError, where a spool does not hold what it should.
+        OSError: the disk; or SpoolError, which names every spool that does not hold what this shard needs of it.
     """
     clips = [(key, number) for key, numbers in task.units for number in numbers]
     mine = deal.deal(clips, task.count)[task.part]
-    return write_shard(job.out, task.name, task.split, _segments(job.work, mine))
+    try:
+        return write_shard(job.out, task.name, task.split, _segments(job.work, mine))
+    except SpoolError as error:
+        raise SpoolError(_damaged(job.work, mine, error)) from error
 
 
 def _segments(work: Folder, clips: Sequence[tuple[str, int]]) -> Iterator[Segment]:
@@ -122,3 +126,15 @@ def _segments(work: Folder, clips: Sequence[tuple[str, int]]) -> Iterator[Segmen
         if key not in spools:
             spools[key] = spool.Spool(work, key)
         yield spools[key].segment(number)
+
+
+def _damaged(work: Folder, clips: Sequence[tuple[str, int]], first: SpoolError) -> list[str]:
+    """All units of which a clip cannot be read back: they are made again together, and not one after the other."""
+    found = dict.fromkeys(first.slugs)
+    for clip in clips:
+        try:
+            for _ in _segments(work, [clip]) if clip[0] not in found else ():
+                pass
+        except SpoolError:
+            found[clip[0]] = None
+    return list(found)

@@ -18,7 +18,7 @@ _NAMED, _SHOWN = 100, 12  # of what was left out: with its reason, with a number
 _FILE = (".mp4", ".mov", ".mkv", ".webm", ".m4a", ".wav", ".flac", ".ogg", ".tar", ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif")
 _PICTURE = re.compile(r".*\.(?:jpe?g|png|webp|bmp|gif)(?= )", re.IGNORECASE)  # a sentence begins with its file; names have spaces
 _TOLD = "skipped silent broken tail_seconds mono resumed"  # here; what follows is of the manifest, and told elsewhere
-_ELSEWHERE = "bytes clips fingerprint mean_rms options recordings shards splits"
+_ELSEWHERE = "bytes clips fingerprint mean_rms options recordings shards splits times"
 
 
 def left_out(folder: Path) -> dict[str, Any] | None:

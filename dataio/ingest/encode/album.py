@@ -41,7 +41,7 @@ def encode_album(
         try:
             data, height, width = read_picture(picture, options.still, options.quality)
         except SourceError as error:
-            blame_storage(error, [picture.path])
+            blame_storage(error, [picture.path], read=False)  # not a whole tar for each picture
             broken.append(str(error))
             continue
         writer = SegmentWriter(clip_key(key, i))

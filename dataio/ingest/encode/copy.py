@@ -15,6 +15,7 @@ from typing import Any
 import av
 
 from dataio.ingest.errors import SourceError
+from dataio.ingest.media.beginning import from_key
 from dataio.ingest.media.container import muxer, probe
 from dataio.ingest.media.facts import opened, reason
 
@@ -107,10 +108,10 @@ def _extension(path: Path, container: Any, stream: Any) -> str:
 
 def _packets(path: Path, container: Any, stream: Any) -> Iterator[Packet]:
     """Every packet from the first key frame on. Raises SourceError."""
-    begun, last, decoded = False, 0.0, None
+    last, decoded = 0.0, None
     try:
-        for packet in container.demux(stream):
-            if not packet.size or not (begun := begun or packet.is_keyframe):
+        for packet in from_key(container.demux(stream)):
+            if not packet.size:
                 continue
             if packet.pts is None:
                 raise SourceError(f"{path.name} has packets without time stamps, which cannot be copied")

@@ -10,6 +10,7 @@ from dataio.format import index
 from dataio.format.clip import pair_extension
 from dataio.format.writer import SegmentWriter
 from dataio.ingest.encode.options import EncodeOptions
+from dataio.ingest.media.beginning import unseen
 from dataio.ingest.media.sound import Track, open_track, window
 from dataio.ingest.sources.recording import Ear, Recording
 
@@ -19,19 +20,22 @@ _ROW = 1000  # samples
 class Ears:
     """Reads the ears of a recording; a file that holds several is read once for all of them.
 
-    seconds: for which every ear is heard. shortest: name of the file that ends first.
+    seconds: for which every ear is heard, from the first frame that can be shown on. shortest: name of the file that ends first.
+    unseen: seconds of the recording before that frame.
 
     Raises:
-        SourceError: a sound cannot be read, or not brought to the rate.
+        SourceError: the video or a sound cannot be read, or a sound not brought to the rate.
     """
 
     def __init__(self, recording: Recording, options: EncodeOptions) -> None:
         self._pairs, self._options = recording.pairs, options
         self._tracks: dict[Path, Track] = {}
+        self.unseen = unseen(recording.video)
         with ExitStack() as stack:  # those already open, if one of the next fails
             for path in dict.fromkeys(ear.path for pair in recording.pairs.values() for ear in pair):
-                self._tracks[path] = open_track(path, options.rate, ambisonic=recording.ambisonic)
-                stack.callback(self._tracks[path].close)
+                track = open_track(path, options.rate, ambisonic=recording.ambisonic, unseen=self.unseen)
+                self._tracks[path] = track
+                stack.callback(track.close)
             self._close = stack.pop_all().close
         first = min(self._tracks, key=lambda path: self._tracks[path].seconds)
         self.shortest, self.seconds = first.name, self._tracks[first].seconds

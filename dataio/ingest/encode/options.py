@@ -1,10 +1,53 @@
 """What a user asks a clip to hold. Wrong values are errors here, before anything is read."""
 
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 Picture = Literal["jpeg", "h264", "hevc", "vp9", "av1", "copy"]
 Sound = Literal["pcm", "flac"]
+
+_CODECS = ("h264", "hevc", "vp9", "av1")
+_RECORDINGS = ("folder", "omniaudio", "yt360", "synthetic")
+_ALL = (*_RECORDINGS, "images")
+_ANY = get_args(Picture)
+_USED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "size": (_ALL, ("jpeg", *_CODECS)),
+    "fps": (_RECORDINGS, ("jpeg", *_CODECS)),
+    "frames": (_RECORDINGS, _ANY),
+    "quality": (_ALL, ("jpeg", *_CODECS)),
+    "gop": (_RECORDINGS, _CODECS),
+    "sound": (_RECORDINGS, _ANY),
+    "rate": (_RECORDINGS, _ANY),
+    "seconds": (_RECORDINGS, _ANY),
+    "flow": (_RECORDINGS, _ANY),
+    "mask": (_RECORDINGS, _ANY),
+    "silence": (_RECORDINGS, _ANY),
+    "allow_mono": (("folder",), _ANY),
+    "split": (("folder", "yt360", "synthetic", "images"), _ANY),
+}
+"""Option → the layouts, and the kinds of frames, for which it changes anything."""
+_DRAWN = {"flow", "mask"}  # of frames at `size` and `fps`, also where the frames themselves are copied
+
+
+def check_used(chosen: Collection[str], layout: str, frames: str) -> None:
+    """That every option which the user has chosen does something.
+
+    Args:
+        chosen: their names, as in `_USED`. layout, frames: of the build, whether chosen or not.
+
+    Raises:
+        ValueError: one would change nothing; the message names it, and where it does.
+    """
+    for option in chosen:
+        layouts, kinds = _USED[option]
+        name = "--clip-seconds" if option == "seconds" else f"--{option.replace('_', '-')}"
+        if layout not in layouts:
+            raise ValueError(f"{name} does nothing for the layout {layout}; it is for {', '.join(layouts)}")
+        drawn = option in ("size", "fps") and (layout == "synthetic" or _DRAWN & set(chosen))
+        if layout != "images" and frames not in kinds and not drawn:
+            raise ValueError(f"{name} does nothing with --frames {frames}; it is for {', '.join(kinds)}")
 
 
 @dataclass(frozen=True)
@@ -68,7 +111,7 @@ class EncodeOptions:
             raise ValueError(f"flow and mask need two frames a clip, and fps {self.fps:g} gives {self.count}")
         if (self.flow or self.mask) and min(self.size) < 32:
             raise ValueError(f"size {self.size[0]}x{self.size[1]}: flow and mask need at least 32 pixels a side")
-        if self.silence is not None and self.silence <= 0:
+        if self.silence is not None and not 0 < self.silence < math.inf:
             raise ValueError(f"silence {self.silence:g} dB must be positive: it is how far below the mean a clip may lie")
 
     @property

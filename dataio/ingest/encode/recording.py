@@ -97,12 +97,12 @@ def encode(
 
 
 def _lengths(recording: Recording, ears: Ears, options: EncodeOptions) -> tuple[float, float]:
-    """Seconds for which there is both picture (by the container's word) and sound of every ear; seconds of picture."""
-    facts = video_facts(recording.video)
-    if facts.seconds - ears.seconds > options.seconds:
-        lengths = f"the sound ({ears.shortest}, {ears.seconds:.2f} s) is shorter than the video ({facts.seconds:.2f} s)"
+    """Seconds for which there is both picture (by the container's word) and sound of every ear; seconds of picture shown."""
+    seen = max(0.0, video_facts(recording.video).seconds - ears.unseen)
+    if seen - ears.seconds > options.seconds:
+        lengths = f"the sound ({ears.shortest}, {ears.seconds:.2f} s) is shorter than the video ({seen:.2f} s)"
         raise SourceError(f"{recording.name}: {lengths} by more than a clip")
-    return (min(facts.seconds, ears.seconds), facts.seconds) if facts.seconds else (ears.seconds, ears.seconds)
+    return (min(seen, ears.seconds), seen) if seen else (ears.seconds, ears.seconds)
 
 
 def _silent(levels: list[dict[str, float]], below: float | None) -> set[int]:

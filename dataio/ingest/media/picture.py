@@ -12,6 +12,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from dataio.ingest.errors import SourceError
+from dataio.ingest.media.beginning import from_key
 from dataio.ingest.media.facts import opened
 from dataio.ingest.media.needed import planned
 
@@ -51,7 +52,7 @@ class Shown:
 
 
 def frames_at(path: Path, times: Iterable[float]) -> Iterator[Shown]:
-    """For each of the ascending `times` (seconds from the first frame), the frame on display then; ends where the video ends.
+    """For each of the ascending `times` (seconds from the first frame shown), the frame on display then; ends where the video ends.
 
     A frame is on display from its time stamp to that of the next, so a variable frame rate is handled as it is. Stops at the first
     time that the video does not reach. Frames that none of the times needs are not decoded where that can be helped.
@@ -106,7 +107,7 @@ class _Clock:
 def _decoded(container: Any, stream: Any, clock: _Clock) -> Iterator[tuple[int, av.VideoFrame]]:
     """At least the frames that are wanted, with their ticks, as they are shown; starts the clock at the first."""
     context = stream.codec_context
-    for packet, wanted in planned(container.demux(stream), lambda: clock.limits if clock.begun else None):
+    for packet, wanted in planned(from_key(container.demux(stream)), lambda: clock.limits if clock.begun else None):
         context.skip_frame = "DEFAULT" if wanted else "NONREF"
         for picture in packet.decode():
             if picture.pts is None:

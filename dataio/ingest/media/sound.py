@@ -22,19 +22,23 @@ _MARGIN = 64  # periods of the lower rate kept on either side of a resampled win
 
 
 class SoundFile:
-    """A track in a file of its own, read at random with libsndfile."""
+    """A track in a file of its own, read at random with libsndfile. Its first sample is heard when the video begins: `unseen`
+    seconds before the first frame is seen.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, unseen: float = 0.0) -> None:
         self._name = path.name
         try:
             self._file = soundfile.SoundFile(path)
         except (soundfile.LibsndfileError, OSError) as error:
             raise SourceError(f"{path.name} cannot be read as sound: {reason(error)}") from error
         self.rate = self._file.samplerate
-        self.seconds = self._file.frames / self.rate
+        self._first = round(unseen * self.rate)
+        self.seconds = max(0, self._file.frames - self._first) / self.rate
         self._dtype = "int16" if self._file.subtype == "PCM_16" else "float32"
 
     def read(self, start: int, count: int) -> np.ndarray:
+        start += self._first
         low, high = max(start, 0), min(start + count, self._file.frames)
         if low >= high:
             return np.zeros((count, self._file.channels), self._dtype)
@@ -56,15 +60,17 @@ class SoundFile:
 
 
 class VideoSound:
-    """The sound track inside a video, decoded from front to back; its clock is that of the video stream."""
+    """The sound track inside a video, decoded from front to back; its clock is that of the video stream, whose first frame is seen
+    `unseen` seconds after the stream's beginning.
+    """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, unseen: float = 0.0) -> None:
         facts = sound_facts(path)
         self.rate, self._channels = facts.rate, facts.channels
         self._name = path.name
         self._opened = opened(path, "audio")
         container, stream = self._opened.__enter__()
-        self._origin = start_time(container.streams.video[0]) if container.streams.video else 0.0
+        self._origin = (start_time(container.streams.video[0]) if container.streams.video else 0.0) + unseen
         self.seconds = max(0.0, facts.seconds + start_time(stream) - self._origin)
         self._resampler = av.AudioResampler(format="flt", layout=stream.layout, rate=self.rate)
         self._frames = container.decode(stream)
@@ -114,13 +120,16 @@ class VideoSound:
         self._opened.__exit__(None, None, None)
 
 
-def open_track(path: Path, rate: int, *, ambisonic: bool = False) -> Track:
+def open_track(path: Path, rate: int, *, ambisonic: bool = False, unseen: float = 0.0) -> Track:
     """The sound in this file, or the sound track of this video, to be read at `rate` Hz; four channels of ambiX as eight ears.
+
+    Args:
+        unseen: seconds that are heard before the first frame of the video is seen, and are left out (`media.beginning`).
 
     Raises:
         SourceError: unreadable, or its rate has so little in common with `rate` that the filter would fill the memory.
     """
-    track: Track = SoundFile(path) if path.suffix.lower() in SOUND_FILES else VideoSound(path)
+    track: Track = SoundFile(path, unseen) if path.suffix.lower() in SOUND_FILES else VideoSound(path, unseen)
     step = math.gcd(track.rate, rate)
     if track.rate // step * (rate // step) > _LARGEST_FILTER:
         track.close()

@@ -6,7 +6,9 @@ import numpy as np
 
 
 class Track(Protocol):
-    """Sound at its own rate, whose sample 0 is heard when the first frame of the video is seen. seconds: its length."""
+    """Sound at its own rate, whose sample 0 is heard when the first frame of the video is seen that can be shown (see
+    `media.beginning`). seconds: its length from there.
+    """
 
     rate: int
     seconds: float

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
+from dataio.ingest.errors import disk_failed
 from dataio.ingest.media.facts import reason
 from dataio.ingest.sources.recording import Refused
 
@@ -43,6 +44,7 @@ class Listing:
         return result
 
     def scan(self) -> None:
+        """Look through the whole source. Raises OSError where its storage fails: half of a set must not pass for all of it."""
         below = [entry for entry in self._entries("") if entry.is_dir()]
         named = [entry for entry in below if entry.name.lower() in SPLITS]
         # a class may be called train: as a split, it holds folders or tars, or all its neighbours are splits too
@@ -86,6 +88,7 @@ class Listing:
                 try:
                     self._add(label, split, (name, "", 0, entry.stat().st_size), folder)
                 except OSError as error:
+                    _raise_failure(error, name)
                     self._refuse(folder, f"cannot be read: {reason(error)}", entry.name)
             elif lower.endswith(".tar"):
                 self._refuse(name, "a tar in a class folder")
@@ -95,6 +98,7 @@ class Listing:
             with open(self._root / file, "rb") as stream:
                 self._members(file, stream, "", 0, split)
         except _BROKEN as error:
+            _raise_failure(error, file)
             self._refuse(file, f"cannot be read as a tar: {reason(error)}")
 
     def _members(self, file: str, stream: IO[bytes], inside: str, base: int, split: str | None) -> None:
@@ -154,8 +158,14 @@ class Listing:
             with os.scandir(self._root / folder) as found:
                 return sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
         except OSError as error:
+            _raise_failure(error, folder or str(self._root))
             self._refuse(folder or ".", f"cannot be read: {reason(error)}")
             return []
+
+
+def _raise_failure(error: Exception, name: str) -> None:
+    if disk_failed(error):
+        raise OSError(f"the storage of the source failed: {name} cannot be read: {reason(error)}") from error
 
 
 def _members(stream: IO[bytes]) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
@@ -208,11 +218,16 @@ def _below(folder: str, name: str) -> str:
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Everything below a folder but what is hidden, in the order of the names; what cannot be read is passed over."""
+    """Everything below a folder but what is hidden, in the order of the names; what may not be read is passed over.
+
+    Raises:
+        OSError: the storage failed.
+    """
     try:
         with os.scandir(folder) as found:
             entries = sorted((entry for entry in found if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError:
+    except OSError as error:
+        _raise_failure(error, str(folder))
         return
     for entry in entries:
         yield entry

@@ -11,7 +11,7 @@ are a family: no split may part them. The ids that no list names have no split o
 from pathlib import Path
 
 from dataio.format.clip import PAIRS
-from dataio.ingest.errors import SourceError
+from dataio.ingest.errors import SourceError, read_through
 from dataio.ingest.media.facts import sound_facts
 from dataio.ingest.sources.recording import Ear, Found, Recording, Refused
 
@@ -56,6 +56,8 @@ def _recording(name: str, video: Path | None, sound: Path | None, split_of: dict
     try:
         facts = sound_facts(sound)
     except SourceError as error:
+        if error.__cause__:
+            read_through([sound])
         return Refused(name, str(error))
     if facts.channels != CHANNELS:
         return Refused(name, f"{sound.name} has {facts.channels} channels; first-order ambisonics has {CHANNELS}: W, Y, Z, X")

@@ -300,8 +300,9 @@ WRONG: dict[str, tuple[str, Callable[[bytes], bytes | None], str]] = {
 }
 
 
-def rewrite(copy: Path, extension: str, change: Callable[[bytes], bytes | None]) -> None:
-    """Write the set's shards anew with one member of the first clip changed: all checksums are right."""
+def rewrite(copy: Path, extension: str, change: Callable[[bytes], bytes | None], clip: int = 0) -> None:
+    """Write the set's shards anew with one member of a clip of the first shard changed: all checksums are right."""
+    changed = clip
     found = manifest.load(copy)
     rows = []
     for number, row in enumerate(shards_of(found)):
@@ -313,7 +314,7 @@ def rewrite(copy: Path, extension: str, change: Callable[[bytes], bytes | None])
             for i in np.flatnonzero(entry.members["clip"] == clip).tolist():
                 kind, at = entry.extensions[entry.members["extension"][i]], int(entry.members["offset"][i])
                 data: bytes | None = tar[at : at + int(entry.members["length"][i])]
-                if number == clip == 0 and kind == extension:
+                if (number, clip) == (0, changed) and kind == extension:
                     data = change(data or b"")
                 if data is not None:
                     writer.add(kind, data)
@@ -353,6 +354,36 @@ def test_what_is_wrong_in_a_container_is_found(raw: Path, tmp_path: Path, how: s
     assert any(expected in line for line in said(right, deep=True))
     rewrite(right, "mp4", lambda data: data[: len(data) - 300])
     assert any("does not decode" in line or "gives" in line for line in said(right, deep=True))
+
+
+@pytest.fixture(scope="module")
+def copied(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of copied clips; all that are not the first of a recording begin behind their key frame."""
+    return made(raw, tmp_path_factory.mktemp("copied") / "shards", frames="copy")
+
+
+COPY_WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "another offset": (lambda f: f.update(offset=f["offset"] + 0.013), "holds no frame of"),
+    "an offset that is farther than any": (lambda f: f.update(offset=f["offset"] + 10.1), "outside 0 … 10"),
+    "an offset before the file": (lambda f: f.update(offset=-0.1), "its offset is -0.1 s, outside"),
+    "an offset that is none": (lambda f: f.update(offset=float("nan")), "its offset is nan s, outside"),
+    "no offset": (lambda f: f.pop("offset"), "does not tell where in its file the clip starts"),
+    "an offset that is no number": (lambda f: f.update(offset=[1]), "does not tell where in its file the clip starts"),
+    "a frame that is not there": (lambda f: f["frame_times"].insert(1, f["frame_times"][0] + 0.003), "holds no frame of"),
+    "the first frame left out": (lambda f: f["frame_times"].pop(0), "is not the one on display at"),
+    "a frame too early": (lambda f: f["frame_times"].insert(0, f["frame_times"][0] - 0.1), "the first frame that it lists"),
+}
+
+
+@pytest.mark.parametrize("how", COPY_WRONG)
+def test_what_is_wrong_in_the_word_on_a_copied_clip_is_found(copied: Path, tmp_path: Path, how: str) -> None:
+    """In a clip that begins behind its key frame, so that its file has frames before its start."""
+    copy = shutil.copytree(copied, tmp_path / "copy")
+    change, expected = COPY_WRONG[how]
+    entry = index.load(copy / f"{next(shards_of(manifest.load(copy))).name}.npz", "x")
+    rewrite(copy, "json", _json(change), clip=int(entry.clips["start"].argmax()))
+    assert said(copy) == []
+    assert any(expected in line for line in said(copy, deep=True)), said(copy, deep=True)
 
 
 def test_albums_of_pictures(tmp_path: Path) -> None:

@@ -112,3 +112,10 @@ def test_levels_found_nowhere_are_not_thrown_away(copy):
 def test_another_origin_is_refused(shards):
     with pytest.raises(ValueError, match="statistics from 'flac': allowed are json, pcm"):
         stats(shards, local(1), origin="flac")
+
+
+def test_an_unfinished_build_is_not_written_into(copy):
+    (copy / ".build").mkdir()
+    with pytest.raises(ValueError, match="holds an unfinished build"):
+        stats(copy, local(1), write=True)
+    assert stats(copy, local(1))["agrees"]

@@ -54,6 +54,8 @@ def test_what_is_written_is_there(place: Folder) -> None:
     assert place.names() == [".build", "a.txt", "b.txt", "c é #%20.tar"]
     assert [place.has(name) for name in ("a.txt", "a", "c é #%20.tar", "missing")] == [True, False, True, False]
     assert [place.size(name) for name in ("a.txt", "c é #%20.tar")] == [5, 4]
+    assert place.sizes() == {"a.txt": 5, "b.txt": 3, "c é #%20.tar": 4}  # and no folders
+    assert place.child("missing").sizes() == {}
     assert place.read("a.txt") == b"three"
     assert place.child(".build").names() == ["x"]
     place.child(".build").discard()  # it is not empty
@@ -64,8 +66,7 @@ def test_what_is_written_is_there(place: Folder) -> None:
     place.remove("missing")
     place.remove("b.txt")
     assert place.names() == ["a.txt", "c é #%20.tar"]
-    for name in place.names():
-        place.remove(name)
+    place.remove_many(["missing", *place.names()])
     place.discard()
     assert not place.exists()
     assert place.names() == []

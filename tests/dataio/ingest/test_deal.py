@@ -128,9 +128,15 @@ def test_shares_are_read(text: str, expected: dict[str, float]) -> None:
         ("train=2,val=-1", "between 0 and 1"),
         ("train=nan", "between 0 and 1"),
         ("train=0.8", "adds up to 0.8, not 1"),
-        ("train=0.8,train=0.2", "adds up to 0.2, not 1"),
+        ("train=0.8,train=0.2", "names 'train' twice"),
     ],
 )
 def test_bad_shares_are_refused_with_the_text(text: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=rf"split '{text}' .*{sentence}|split '{text}' {sentence}"):
+        deal.parse_shares(text)
+
+
+@pytest.mark.parametrize("text", ["train=0.5,train=1", "train=0.5, train =0.5", "a=0,b=1,a=0"])
+def test_a_split_named_twice_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="twice"):
         deal.parse_shares(text)

@@ -161,3 +161,24 @@ def test_pictures_become_samples_with_a_class(tmp_path: Path) -> None:
 def test_options_that_make_no_clip(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EncodeOptions(**options)
+
+
+def test_strict_stops_at_a_broken_picture_and_an_earlier_run_excuses_none(tmp_path: Path) -> None:
+    for name in ("ant", "bee"):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / "raw" / name / "a.jpg")
+    (tmp_path / "raw" / "ant" / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    options = BuildOptions(split="train=1")
+    with pytest.raises(SourceError, match=r"--strict: .*ant/broken\.jpg"):
+        build(tmp_path / "raw", tmp_path / "out", options, local(1), strict=True)
+    with pytest.raises(SourceError, match=r"--strict: .*ant/broken\.jpg"):
+        build(tmp_path / "raw", tmp_path / "out", options, local(1), strict=True)
+    assert len(build(tmp_path / "raw", tmp_path / "out", options, local(1))["broken"]) == 1
+    with pytest.raises(SourceError, match=r"--strict: .*ant/broken\.jpg"):
+        build(tmp_path / "raw", tmp_path / "out", options, local(1), strict=True)
+
+
+@pytest.mark.parametrize("name", ["lost+found", ".nfs0000a1", ".DS_Store"])
+def test_what_the_system_puts_into_a_folder_is_in_nobodys_way(raw: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "out" / name).mkdir(parents=True)
+    assert len(_build(raw, tmp_path / "out")) == 2

@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -276,9 +277,71 @@ def test_a_killed_worker_is_an_error_in_one_sentence_and_the_same_command_goes_o
         workers = [pid for pid, line in command.processes().items() if "spawn_main" in line]
         time.sleep(0.001)
     os.kill(workers[which], signal.SIGKILL)
-    sentence = (
-        "a worker process died: it was killed, ran out of memory, or crashed; what is finished stays, and the same command goes on"
-    )
-    assert command.ended() == (1, [f"sonosphere: {sentence}"])
+    status, (said,) = command.ended()
+    head, names, tail = said.split("; ")
+    assert (status, head) == (1, "sonosphere: a worker process died: it was killed, ran out of memory, or crashed")
+    assert re.fullmatch(r"under way: r\d(, r\d){0,3}", names)
+    assert tail == "what is finished stays, and the same command goes on"
     assert not command.left_over()
     assert _resumed(forked, source, command.out) == expected
+
+
+def _shim(folder: Path, body: str) -> dict[str, str]:
+    """An environment whose Python processes run this when they begin to encode a unit called `name`."""
+    (folder / "sitecustomize.py").write_text(CRASHING.format(body=body))
+    return {"PYTHONPATH": f"{folder}:{Path.cwd()}"}
+
+
+CRASHING = """
+import importlib.abc, importlib.util, os, signal, sys, time
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name != "dataio.ingest.encode.recording":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        run = spec.loader.exec_module
+        def load(module):
+            run(module)
+            encode = module.encode
+            def crash(unit, *args, **more):
+                name = unit.name
+                {body}
+                return encode(unit, *args, **more)
+            module.encode = crash
+        spec.loader.exec_module = load
+        return spec
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def _ended(source: Path, out: Path, environment: dict[str, str], *more: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", *_arguments(source, out), "--workers", "2", *more]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr.strip()
+
+
+def test_a_recording_that_kills_its_worker_twice_is_left_out_by_name(commanded, tmp_path: Path) -> None:
+    source, expected, _ = commanded
+    environment, out = _shim(tmp_path, "name == 'r3' and os.kill(os.getpid(), signal.SIGSEGV)"), tmp_path / "shards"
+    status, said = _ended(source, out, environment)
+    assert status == 1 and re.search(r"; under way: r\d(, r\d)+; what is finished stays", said) and "r3" in said
+    status, said = _ended(source, out, environment)  # now it is alone
+    assert status == 1 and "; under way: r3; what is finished stays" in said
+    reason = "r3: a worker process died at it twice: it crashed, ran out of memory, or was killed"
+    status, said = _ended(source, out, environment, "--strict")
+    assert status == 1 and said.startswith("sonosphere: --strict: r3 would be skipped")
+    status, said = _ended(source, out, environment)
+    assert status == 0 and f"skipped r3: {reason}" in said.splitlines()
+    assert not (out / ".build").exists()
+    assert contents(out).keys() <= expected.keys()
+
+
+def test_a_main_process_that_is_killed_blames_no_recording(commanded, tmp_path: Path) -> None:
+    source, expected, _ = commanded
+    environment, out = _shim(tmp_path, "os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)"), tmp_path / "shards"
+    for _ in range(3):
+        assert _ended(source, out, environment)[0] == -signal.SIGKILL
+        assert not list(out.glob(".build/*.died"))
+    assert _ended(source, out, {})[0] == 0
+    assert contents(out) == expected

@@ -96,8 +96,22 @@ def test_what_no_shard_has_is_one_error_and_no_note(shards, tmp_path, capsys):
 def test_broken_scenes_are_named(source, tmp_path):
     scene(tmp_path, 40)
     (tmp_path / "scene0041").mkdir()
-    scene(tmp_path, 42, (1, 2))
+    incomplete = {27: (1, 2, 4, 5, 6, 7, 8), 28: (1, 2, 5, 6, 7, 8), 29: (1, 2, 3, 4, 5, 6, 7), 42: (1, 2)}
+    for number, tracks in incomplete.items():
+        scene(tmp_path, number, tracks)
     found = {r.name: r for r in find(tmp_path, "omniaudio")}
     assert isinstance(found["scene0040"], Recording)
     assert isinstance(found["scene0041"], Refused) and "no video" in found["scene0041"].reason
-    assert isinstance(found["scene0042"], Refused) and "no pair is complete" in found["scene0042"].reason
+    for number, missing in {27: "3", 28: "3, 4", 29: "8", 42: "3, 4, 5, 6, 7, 8"}.items():
+        name = f"scene{number:04d}"
+        assert found[name] == Refused(name, f"{name} lacks track {missing}; scenes 1 to 27 may lack 3 and 4 only")
+
+
+def test_what_lies_in_a_bin_is_no_part_of_a_scene(tmp_path):
+    scene(tmp_path, 30)
+    folder = tmp_path / "scene0030"
+    (folder / ".Trash-1000" / "files").mkdir(parents=True)
+    for path in (folder / "LAB-T030.WAV" / "LAB-T030_Tr1.WAV", folder / "VIDEO_0030_cropped.mp4"):
+        (folder / ".Trash-1000" / "files" / path.name).write_bytes(path.read_bytes())
+    (recording,) = find(tmp_path, "auto")
+    assert isinstance(recording, Recording) and set(recording.pairs) == set(PAIRS)

@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from dataio.format import manifest
+from dataio.ingest import material
 from dataio.ingest.build import BuildOptions, Progress, build
 from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import local
@@ -124,7 +126,7 @@ def test_a_full_disk_is_an_error_and_the_same_command_goes_on(source: Path, tmp_
 def test_a_finished_set_is_left_alone(source: Path, tmp_path: Path, expected) -> None:
     first = build(source, tmp_path / "shards", OPTIONS, local(1))
     again = build(source, tmp_path / "shards", OPTIONS, local(1), _stop_after(1))  # which would stop it, if it did anything
-    assert again == json.loads(json.dumps(first)) | {"already": True}
+    assert again == json.loads(json.dumps(first)) | {"already": True, "touched": False}
     for other, options in _other_plans(source):
         with pytest.raises(SourceError, match="already holds a finished shard set, of another source or other options"):
             build(other, tmp_path / "shards", options, local(1))
@@ -205,3 +207,98 @@ def test_where_nothing_can_be_built_nothing_is_left(tmp_path: Path, source: Path
         build(raw, out, OPTIONS, local(1))
     assert out.exists() == exists
     assert not exists or list(out.iterdir()) == []
+
+
+def _stopped_after_a_group(source: Path, out: Path) -> list[dict[str, Any]]:
+    """A build that is stopped when a group is finished: rows of its shards."""
+    with pytest.raises(_StoppedError):
+        build(source, out, OPTIONS, local(1), _stop_after(5))
+    (group,) = out.glob(".build/group-*.json")
+    return json.loads(group.read_text())["shards"]
+
+
+@pytest.mark.parametrize("suffix", ["tar", "idx", "npz"])
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_a_finished_group_whose_shards_are_not_there_is_made_again(
+    source: Path, tmp_path: Path, expected, suffix: str, how: str
+) -> None:
+    out = tmp_path / "shards"
+    path = out / f"{_stopped_after_a_group(source, out)[0]['name']}.{suffix}"
+    if how == "gone":
+        path.unlink()
+    elif suffix == "tar":
+        path.write_bytes(path.read_bytes()[:-512])
+    build(source, out, OPTIONS, local(1))
+    assert contents(out) == expected
+
+
+def test_a_row_that_a_power_cut_has_emptied_counts_as_none(source: Path, tmp_path: Path, expected) -> None:
+    out = tmp_path / "shards"
+    _stopped_after_a_group(source, out)
+    next(out.glob(".build/group-*.json")).write_bytes(b"")
+    build(source, out, OPTIONS, local(1))
+    assert contents(out) == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_run_heals_whatever_a_power_cut_has_done_to_the_spools(source: Path, tmp_path: Path, expected, workers: int) -> None:
+    out = tmp_path / "shards"
+    _stopped_after_a_group(source, out)
+    next(out.glob(".build/group-*.json")).unlink()
+    with pytest.raises(_StoppedError):
+        build(source, out, OPTIONS, local(1), _stop_after(5))
+    work = out / ".build"
+    slugs = sorted(path.stem for path in work.glob("*.unit"))
+    assert len(slugs) > 1
+    (work / f"{slugs[0]}.npz").write_bytes(b"")
+    for slug in slugs[1:]:  # only the checksums can tell
+        data = bytearray((work / f"{slug}.spool").read_bytes())
+        data[700:800] = bytes(100)
+        (work / f"{slug}.spool").write_bytes(data)
+    told: list[Progress] = []
+    build(source, out, OPTIONS, local(workers), told.append)
+    assert contents(out) == expected
+    assert max(p.done for p in told) == 5 and {p.total for p in told} == {5}
+
+
+@pytest.mark.parametrize("left", [None, b"", b"{", b"[]", b'{"skipped": 3, "broken": {}, "clips": "x"}'])
+def test_a_finished_set_without_its_report_is_told_from_the_manifest(
+    source: Path, tmp_path: Path, expected, left: bytes | None
+) -> None:
+    first = build(source, tmp_path / "shards", OPTIONS, local(1))
+    (tmp_path / "shards" / "build.json").unlink()
+    if left is not None:
+        (tmp_path / "shards" / "build.json").write_bytes(left)
+    again = build(source, tmp_path / "shards", OPTIONS, local(1))
+    known = first | {"tail_seconds": {}, "already": True, "touched": False}
+    del known["times"]
+    assert again == json.loads(json.dumps(known))
+
+
+def test_a_finished_set_whose_source_was_touched_since_says_so(source: Path, tmp_path: Path) -> None:
+    raw = shutil.copytree(source, tmp_path / "raw")
+    assert "touched" not in build(raw, tmp_path / "shards", OPTIONS, local(1))
+    assert build(raw, tmp_path / "shards", OPTIONS, local(1))["touched"] is False
+    (raw / "one.wav").touch()
+    again = build(raw, tmp_path / "shards", OPTIONS, local(1))
+    assert again["already"] is True and again["touched"] is True
+
+
+def test_the_first_difference_of_an_unfinished_build_is_named(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw, out = shutil.copytree(source, tmp_path / "raw"), tmp_path / "shards"
+    with pytest.raises(_StoppedError):
+        build(raw, out, OPTIONS, local(1), _stop_after(1))
+    with pytest.raises(SourceError, match=r"\(encode\.quality is 80 now, and was 90\); choose another folder"):
+        build(raw, out, _other_plans(raw)[0][1], local(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(material, "versions", lambda: {"av": "99"})
+        with pytest.raises(SourceError, match=r"\(version of av is 99 now, and was \d"):
+            build(raw, out, OPTIONS, local(1))
+    (raw / "one.wav").touch()
+    with pytest.raises(SourceError, match=r"\(one\.wav has been changed since\)"):
+        build(raw, out, OPTIONS, local(1))
+    (out / ".build" / "plan.json").write_text("{")
+    with pytest.raises(SourceError, match=r"\(its plan\.json is damaged\)"):
+        build(raw, out, OPTIONS, local(1))

@@ -1,5 +1,6 @@
 """Finding recordings: what belongs together, what is refused and why, and in which order."""
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from dataio.format.clip import PAIRS
 from dataio.ingest import sources
 from dataio.ingest.sources import Ear, Recording, Refused, SourceError
+from dataio.ingest.sources.claims import Claims
 from tests.media import make_sound, make_video, noise, numbered
 
 
@@ -71,7 +73,72 @@ def test_hidden_files_and_other_files_are_passed_over(tmp_path: Path, video, sou
     video("._walk.mp4")  # what some systems leave beside a copy
     sound("walk.wav")
     (tmp_path / "notes.txt").write_text("nice weather")
+    video(".Trash-1000/files/old.mp4")
+    sound(".Trash-1000/files/old.wav")
+    video("a/.cache/b/old.mp4")
     assert list(_find(tmp_path)) == ["walk"]
+
+
+def test_a_sound_of_no_video_is_named_with_the_nearest_name(tmp_path: Path, video, sound) -> None:
+    for name in ("r1", "r2", "sub/walk"):
+        video(f"{name}.mp4")
+        sound(f"{name}.wav")
+    for name in ("r1.fornt.wav", "zz.wav", "sub/r2.flac", "wlk.wav"):
+        sound(name)
+    found = _find(tmp_path)
+    assert [name for name, f in found.items() if isinstance(f, Recording)] == ["r1", "r2", "sub/walk"]
+    assert {name: f.reason for name, f in found.items() if isinstance(f, Refused)} == {
+        "r1.fornt.wav": "r1.fornt.wav belongs to no video; the nearest name that does is r1.front.wav",
+        "sub/r2.flac": "sub/r2.flac belongs to no video; no video beside it has such a name",
+        "wlk.wav": "wlk.wav belongs to no video; no video beside it has such a name",
+        "zz.wav": "zz.wav belongs to no video; no video beside it has such a name",
+    }
+
+
+def test_the_nearest_name_is_looked_for_among_few(tmp_path: Path) -> None:
+    videos = [tmp_path / f"walk-{i:05d}.mp4" for i in range(20_000)]
+    strays = [tmp_path / f"walk-{i:05d}_front.wav" for i in range(300)]
+    refused = list(Claims(videos, strays).unclaimed(tmp_path))
+    assert refused[7].reason == "walk-00007_front.wav belongs to no video; the nearest name that does is walk-00007.front.wav"
+    assert len(refused) == len(strays)
+
+
+@pytest.mark.parametrize("name", ["Walk.wav", "walk.Front.wav", "WALK.back.wav"])
+def test_a_sound_that_differs_in_capitals_is_a_sentence_and_not_left_out(tmp_path: Path, video, sound, name: str) -> None:
+    video("walk.mp4", sound=noise(0.3, 48_000))
+    sound(name)
+    reason = f"walk: {name} beside walk.mp4 differs in capitals or Unicode's spelling only: rename one"
+    assert _find(tmp_path) == {"walk": Refused("walk", reason)}
+
+
+def test_names_that_differ_in_capitals_are_names_of_their_own(tmp_path: Path, video, sound) -> None:
+    for name in ("walk", "Walk"):
+        video(f"{name}.mp4")
+        sound(f"{name}.wav")
+    found = _find(tmp_path)
+    assert [found[name].pairs["front"][0].path.name for name in ("walk", "Walk")] == ["walk.wav", "Walk.wav"]
+
+
+def test_unicode_spelt_in_two_ways_is_a_sentence(tmp_path: Path, video, sound) -> None:
+    video(f"{unicodedata.normalize('NFC', 'Zürich')}.mp4", sound=noise(0.3, 48_000))
+    sound(f"{unicodedata.normalize('NFD', 'Zürich')}.wav")
+    (refused,) = _find(tmp_path).values()
+    assert isinstance(refused, Refused) and "Unicode's spelling only" in refused.reason
+
+
+def test_a_pair_s_name_may_be_part_of_a_video_s(tmp_path: Path, video, sound) -> None:
+    video("walk.front.mp4")
+    wav = sound("walk.front.wav")
+    assert _find(tmp_path)["walk.front"].pairs["front"][0].path == wav
+    video("walk.mp4")
+    assert _find(tmp_path)["walk"].pairs["front"][0].path == wav
+
+
+def test_a_sound_of_no_video_never_takes_a_recording_s_name(tmp_path: Path, video, sound) -> None:
+    video("a.wav.mp4", sound=noise(0.3, 48_000))
+    sound("a.wav")
+    found = _find(tmp_path)
+    assert isinstance(found["a.wav"], Recording) and isinstance(found["a.wav (sound)"], Refused)
 
 
 def test_the_sound_inside_the_video_is_used_when_there_is_none_beside_it(tmp_path: Path, video, sound) -> None:

@@ -2,20 +2,19 @@
 
 import io
 import json
-import math
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import webdataset
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from dataio.audit import reindex as module
 from dataio.audit.reindex import reindex
 from dataio.audit.verify import verify
 from dataio.format import index, manifest, writer
@@ -114,6 +113,42 @@ def test_a_damaged_tar_is_not_declared_right(copy: Path) -> None:
     assert report["ok"] and report["written"]
     assert verify(copy, local(1)).problems == []
     assert manifest.load(copy).fingerprint != found.fingerprint
+
+
+def test_a_manifest_that_stays_keeps_the_indexes_that_it_names(copy: Path) -> None:
+    """One tar is damaged. Of another the idx is lost: it comes back, because it is the very one that the manifest names."""
+    found = manifest.load(copy)
+    flip(copy / f"{found.name(1)}.tar", 100_000)
+    before = indexes(copy)
+    (copy / f"{found.name(0)}.idx").unlink()
+    columns = dict(found.shards) | {"index_crc": found.shards["index_crc"] ^ np.uint32(1)}  # as if another version had made them
+    write(copy / "new.tar", {"a.txt": b"1"})
+    assert not reindex(copy, local(1))["written"]
+    assert {name: data for name, data in indexes(copy).items() if not name.startswith("new.")} == before
+    assert sorted(set(indexes(copy)) - set(before)) == ["new.idx", "new.npz"]
+    (copy / manifest.FILE).write_bytes(replace(found, shards=columns).dump())
+    (copy / f"{found.name(0)}.idx").unlink()
+    reindex(copy, local(1))
+    assert not (copy / f"{found.name(0)}.idx").exists()
+
+
+def test_killed_in_the_middle_and_started_again(copy: Path) -> None:
+    """Nothing has a name before all have theirs, and what the dead left behind goes."""
+    before, tars = indexes(copy), sorted(copy.glob("*.tar"))
+    forget(copy)
+    code = f"""
+import os, signal
+from pathlib import Path
+from dataio.audit.reindex import reindex
+from dataio.ingest.executors import local
+reindex(Path({str(copy)!r}), local(1), on_tar=lambda done, total: done == total and os.kill(os.getpid(), signal.SIGKILL))
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert not indexes(copy) and len(list(copy.glob(".*.tmp"))) == 2 * len(tars)
+    reindex(copy, local(1))
+    assert not list(copy.glob(".*"))
+    same = {name: data for name, data in before.items() if name != manifest.FILE}
+    assert {name: data for name, data in indexes(copy).items() if name != manifest.FILE} == same
 
 
 def test_a_missing_tar_is_not_forgotten(copy: Path) -> None:
@@ -310,13 +345,6 @@ def test_json_that_lies_is_not_believed(tmp_path: Path) -> None:
     assert reindex(tmp_path, local(1))["ok"]
     assert index.load(tmp_path / "a.npz", "a").clips["start"].tolist() == [0.0] * (len(nasty) - 1) + [-2.0]
     assert manifest.load(tmp_path).mean_rms == {}
-
-
-@given(st.lists(st.floats(0, 1), max_size=40))
-def test_partial_sums_are_exact(values: list[float]) -> None:
-    parts = module._exact(values)
-    assert sum(map(Fraction, parts), Fraction()) == sum(map(Fraction, values), Fraction())
-    assert len(parts) < 40 and math.fsum(parts) == math.fsum(values)
 
 
 def test_an_index_by_the_writer_is_the_index_by_the_walk(tmp_path: Path) -> None:
