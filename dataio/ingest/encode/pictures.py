@@ -129,9 +129,19 @@ class _Adder:
 
 
 def jpeg(rgb: np.ndarray, quality: int) -> bytes:
-    """(H, W, 3) uint8 as a baseline JPEG with 4:2:0 colour, by libjpeg-turbo's accurate cosine transform."""
-    import simplejpeg
+    """(H, W, 3) uint8 as a baseline JPEG with 4:2:0 colour, by libjpeg-turbo's accurate cosine transform.
 
+    Where its binding is missing, as on the offline hosts of `make gpu-check`, Pillow writes it: other bytes, and slower. A
+    build that has begun with the one does not go on with the other, since its plan names the versions.
+    """
+    try:
+        import simplejpeg
+    except ImportError:
+        from PIL import Image
+
+        buffer = io.BytesIO()
+        Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
+        return buffer.getvalue()
     return simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality, "RGB", "420", fastdct=False)
 
 

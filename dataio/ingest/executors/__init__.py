@@ -7,14 +7,9 @@ __all__ = ["Executor", "Inline", "LocalPool", "WorkerDiedError", "executor", "lo
 
 
 def executor(workers: int, ray: str | None) -> Executor:
-    """`workers` processes of this machine, one too: what crashes is then not the program that tells of it. Or the Ray cluster at
-    this address.
-
-    Raises:
-        ValueError: fewer than one worker.
-    """
+    """`workers` processes of this machine, or the Ray cluster at this address."""
     if ray is None:
-        return LocalPool(local(workers).slots)
+        return local(workers)
     from dataio.ingest.executors.ray import RayCluster
 
     return RayCluster(ray)
