@@ -177,10 +177,20 @@ def _importing(pid: int) -> bool:
     return sum(b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes() for child in children) >= 2
 
 
+def _heed_ctrl_c() -> None:
+    """As in a terminal, even where the tests were started in the background, whose processes ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def _interrupt(source: Path, out: Path, when: str) -> tuple[int, str, float]:
     """Press Ctrl-C, which the whole group gets, at a certain moment of a build: status, output, seconds to the end."""
     process = subprocess.Popen(
-        _command(source, out), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        _command(source, out),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=_heed_ctrl_c,
     )
     deadline = time.monotonic() + 3 * AT_ONCE
     while process.poll() is None and time.monotonic() < deadline:

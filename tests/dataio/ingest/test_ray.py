@@ -130,6 +130,11 @@ def test_two_nodes_build_what_one_process_does_and_go_on_after_an_error(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")  # relative paths mean the same on every node
     cluster = Traced(connected, tmp_path / "nodes")
+    build(Path(os.path.relpath(source)), "whole", OPTIONS, cluster)
+    assert contents(tmp_path / "here" / "whole") == expected
+    nodes = [sorted(path.name for path in node.iterdir()) for node in (tmp_path / "nodes").iterdir()]
+    assert len(nodes) == 2
+    assert all(any(name.startswith("encode") for name in node) for node in nodes), nodes
     with pytest.raises(_StoppedError):
         build(Path(os.path.relpath(source)), "out", OPTIONS, cluster, stop)
     left = contents(tmp_path / "here" / "out")
@@ -141,9 +146,6 @@ def test_two_nodes_build_what_one_process_does_and_go_on_after_an_error(
     assert report["resumed"] is True
     assert sum(progress.name is not None for progress in told) <= 3  # nothing that was encoded is encoded again
     assert contents(tmp_path / "here" / "out") == expected
-    nodes = [sorted(path.name for path in node.iterdir()) for node in (tmp_path / "nodes").iterdir()]
-    assert len(nodes) == 2
-    assert all(any(name.startswith("encode") for name in node) for node in nodes), nodes
 
 
 def test_workers_have_one_thread_and_results_their_order(connected: RayCluster) -> None:
