@@ -71,3 +71,12 @@ def members_in(shards: Path) -> dict[str, dict[str, bytes]]:
 def clips_in(shards: Path) -> dict[str, Stored]:
     """Every clip of a shard set, by key, decoded."""
     return {key: take_apart(members) for key, members in members_in(shards).items()}
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Every file below a folder but the report, which says whether the build was resumed."""
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob("*")
+        if path.is_file() and path.name != "build.json"
+    }

@@ -130,7 +130,7 @@ def _picture(frame: av.VideoFrame | np.ndarray, size: tuple[int, int], number: i
 
 
 def _options(codec: str, factor: int, gop: int) -> dict[str, str]:
-    """Of the encoder. Presets are where, measured, the next slower one costs more time than it saves bytes."""
+    """Of the encoder. Presets are where, tried by hand, the next slower one cost more time than it saved bytes."""
     closed = f"bframes=0:keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0"
     if codec == "h264":
         alone = "threads=1:lookahead-threads=1:sliced-threads=0:sync-lookahead=0:rc-lookahead=0:mbtree=0"

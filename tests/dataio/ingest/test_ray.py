@@ -21,6 +21,7 @@ from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import WorkerDiedError, executor, local
 from dataio.ingest.executors.ray import RayCluster, RemoteTraceback
 from dataio.ingest.sources import SourceError
+from tests.clips import contents
 
 OPTIONS = BuildOptions(EncodeOptions(size=(32, 64), rate=48_000), split="train=0.6,val=0.4", shard_bytes=2_500_000)
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -65,15 +66,6 @@ def connected(cluster: RayCluster) -> Iterator[RayCluster]:
     ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
     yield cluster
     ray.shutdown()
-
-
-def contents(out: Path) -> dict[str, bytes]:
-    """Every file below a folder but the report."""
-    return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for path in out.rglob("*")
-        if path.is_file() and path.name != "build.json"
-    }
 
 
 @pytest.fixture(scope="module")

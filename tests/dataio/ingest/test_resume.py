@@ -17,17 +17,9 @@ from dataio.ingest.build import BuildOptions, Progress, build
 from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import local
 from dataio.ingest.sources import SourceError
+from tests.clips import contents
 
 OPTIONS = BuildOptions(EncodeOptions(size=(32, 64), rate=48_000), split="train=0.6,val=0.4", shard_bytes=2_500_000)
-
-
-def contents(out: Path) -> dict[str, bytes]:
-    """Every file below a folder but the report, which says whether the build was resumed."""
-    return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for path in out.rglob("*")
-        if path.is_file() and path.name != "build.json"
-    }
 
 
 @pytest.fixture(scope="module")
