@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from benchmarks.contenders import Contenders
-from dataio.stream import graphs, rotate, rotate_cuda, stft
+from dataio.stream import graphs
+from dataio.stream.kernels import rotate, rotate_cuda, stft
 from dataio.stream.reader import RawClip
 from dataio.stream.spec import ClipSpec
 

@@ -76,7 +76,7 @@ def _spectrogram() -> list[Finding]:
     import numpy as np
     import torch
 
-    from dataio.stream import stft
+    from dataio.stream.kernels import stft
 
     pcm = np.random.default_rng(0).integers(-20_000, 20_000, (4800, 2), np.int16)
     out = np.empty((2, stft.BINS, stft.columns(len(pcm))), np.float32)

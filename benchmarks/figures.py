@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from dataio.stream.rotate import MEAN, STD
+from dataio.stream.kernels.rotate import MEAN, STD
 
 INK, SOFT, ACCENT = "#1d2733", "#8a97a6", "#e4572e"
 

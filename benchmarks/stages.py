@@ -17,11 +17,11 @@ import torch
 
 from benchmarks import contenders
 from benchmarks.machine import machine
-from dataio.stream.choices import choose
 from dataio.stream.loader import ClipLoader
+from dataio.stream.order.choices import choose
 from dataio.stream.reader import ClipReader
 from dataio.stream.spec import ClipSpec
-from dataio.stream.store import LocalStore
+from dataio.stream.store.local import LocalStore
 
 _SLICE = 0.5  # seconds that one contender runs in one round
 

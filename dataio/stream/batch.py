@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from nvidia.dali.pipeline import Pipeline
 
-from dataio.stream.choices import Choices
 from dataio.stream.meter import Meter
+from dataio.stream.order.choices import Choices
 from dataio.stream.reader import ClipReader, RawClip
 from dataio.stream.spec import ClipSpec
 

@@ -5,10 +5,11 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import numpy as np
 from nvidia.dali.pipeline import Pipeline
 
-from dataio.stream import batch, graphs, rotate, stft
+from dataio.stream import batch, graphs
 from dataio.stream.buffers import BufferPool
-from dataio.stream.choices import Choices
+from dataio.stream.kernels import rotate, stft
 from dataio.stream.meter import Meter
+from dataio.stream.order.choices import Choices
 from dataio.stream.reader import ClipReader, RawClip
 from dataio.stream.spec import ClipSpec, SpecError
 

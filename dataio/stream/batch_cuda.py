@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-from dataio.stream import batch, graphs, rotate, rotate_cuda, stft
-from dataio.stream.choices import Choices
+from dataio.stream import batch, graphs
+from dataio.stream.kernels import rotate, rotate_cuda, stft
 from dataio.stream.meter import Meter
+from dataio.stream.order.choices import Choices
 from dataio.stream.reader import ClipReader
 from dataio.stream.spec import SpecError
 

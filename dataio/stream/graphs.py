@@ -5,7 +5,7 @@ from nvidia.dali import fn, math, pipeline_def
 from nvidia.dali.pipeline import Pipeline
 from nvidia.dali.types import DALIDataType, DALIImageType
 
-from dataio.stream.stft import FLOOR, HOP, WINDOW
+from dataio.stream.kernels.stft import FLOOR, HOP, WINDOW
 
 HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 """The periodic Hann window, as torch has it; DALI's own default is the symmetric one, off by 0.25 %."""

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataio.stream import choices, order
 from dataio.stream.batch import Batch, Batcher
 from dataio.stream.batch_cpu import CpuBatcher
 from dataio.stream.meter import Meter
+from dataio.stream.order import choices, epoch, steps
 from dataio.stream.reader import ClipReader
 from dataio.stream.spec import ClipSpec
-from dataio.stream.store import LocalStore
+from dataio.stream.store.local import LocalStore
 
 _STATE = 1  # version of state_dict
 
@@ -62,7 +62,7 @@ class ClipLoader:
         epoch: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
-        last_batch: order.LastBatch = "drop",
+        last_batch: steps.LastBatch = "drop",
         threads: int | None = None,
         prefetch: int = 2,
         window: int = 4,
@@ -77,8 +77,8 @@ class ClipLoader:
                 raise ValueError(f"{name}={value} must be at least 1")
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank={self.rank} must be from 0 to world_size − 1 = {self.world_size - 1}")
-        if last_batch not in order.LAST_BATCH:
-            raise ValueError(f"last_batch={last_batch!r} must be one of {', '.join(order.LAST_BATCH)}")
+        if last_batch not in steps.LAST_BATCH:
+            raise ValueError(f"last_batch={last_batch!r} must be one of {', '.join(steps.LAST_BATCH)}")
         self.spec, self.batch_size, self.last_batch = spec, batch_size, last_batch
         self.split, self.seed, self.epoch, self.window, self.shuffle = split, seed, epoch, window, shuffle
         self.store = LocalStore(Path(path))
@@ -132,7 +132,7 @@ class ClipLoader:
 
     def __len__(self) -> int:
         """Steps of a whole epoch."""
-        return order.steps(self.clips, self.batch_size, self.world_size, self.last_batch)
+        return steps.steps(self.clips, self.batch_size, self.world_size, self.last_batch)
 
     def __iter__(self) -> Iterator[Batch]:
         if self._producer is not None or self._closed:
@@ -152,16 +152,16 @@ class ClipLoader:
             producer.stop()
             self._producer = None
 
-    def _plan(self) -> order.Epoch:
+    def _plan(self) -> epoch.Epoch:
         m = self.store.manifest
-        return order.plan(m.first_clip, self._shards, m.fingerprint, self.seed, self.epoch, self.window, self.shuffle)
+        return epoch.plan(m.first_clip, self._shards, m.fingerprint, self.seed, self.epoch, self.window, self.shuffle)
 
-    def _jobs(self, plan: order.Epoch, position: int) -> Iterator[tuple[Any, choices.Choices]]:
+    def _jobs(self, plan: epoch.Epoch, position: int) -> Iterator[tuple[Any, choices.Choices]]:
         """Clip ids and choices of this rank's batches, from a position of the epoch to its end."""
         media = self.store.manifest.media
         samples = round(media.clip_seconds * media.rate)
         while position < len(plan):
-            ids = plan.clips(order.cut(len(plan), position, self.batch_size, self.rank, self.world_size, self.last_batch))
+            ids = plan.clips(steps.cut(len(plan), position, self.batch_size, self.rank, self.world_size, self.last_batch))
             if not len(ids):
                 return
             yield ids, choices.choose(self.spec, samples, self.seed, self.epoch, ids)

@@ -7,9 +7,9 @@ import numpy as np
 from dataio.format.clip import frame_extension, pair_extension
 from dataio.format.index import BLOCK, ShardIndex, crc32c
 from dataio.stream.buffers import BufferPool
-from dataio.stream.choices import heard
+from dataio.stream.order.choices import heard
 from dataio.stream.spec import ClipSpec, SpecError
-from dataio.stream.store import LocalStore
+from dataio.stream.store.local import LocalStore
 
 _GAP = 64 * 1024  # bytes: two members nearer than this are read in one go; a second request costs more than the bytes between
 

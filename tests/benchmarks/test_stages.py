@@ -41,7 +41,7 @@ def test_contenders_do_the_same_work(shards):
     import numpy as np
 
     from dataio.stream.reader import ClipReader
-    from dataio.stream.store import LocalStore
+    from dataio.stream.store.local import LocalStore
 
     with LocalStore(shards) as store:
         raws = [ClipReader(store, SPEC).read(clip, 0, 0, False) for clip in range(2)]

@@ -5,7 +5,7 @@ import torch
 
 from dataio import ClipLoader, ClipSpec
 from dataio.format.clip import PAIRS
-from dataio.stream.rotate import STD
+from dataio.stream.kernels.rotate import STD
 
 
 @pytest.mark.gpu

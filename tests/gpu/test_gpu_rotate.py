@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from dataio.stream import rotate
+from dataio.stream.kernels import rotate
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("size", [(64, 128), (48, 96), (224, 448)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_kernel_on_the_device(size, dtype):
-    from dataio.stream import rotate_cuda
+    from dataio.stream.kernels import rotate_cuda
 
     frames = np.random.default_rng(0).integers(0, 256, (2, 8, 64, 128, 3), np.uint8)
     plan = rotate.plan((64, 128), size)

@@ -10,7 +10,7 @@ from dataio.audit.inspect.figures.tapestry import tapestry
 from dataio.audit.inspect.sample import Look
 from dataio.audit.inspect.text import short, uri
 from dataio.format import manifest
-from dataio.stream import order
+from dataio.stream.order import random
 
 
 def mixed(found: manifest.Manifest, look: Look, stream: int) -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ def mixed(found: manifest.Manifest, look: Look, stream: int) -> list[dict[str, A
         known = {row: look.counts[row] for row in drawn}
         whole = mixing.whole_split(found.shards["recordings"][mine], shard[mine], found.shards["clips"], known)
         measures = mixing.mixing(split, list(known.values()), whole)
-        panels = _batches([look.sequence[row] for row in drawn], whole, order.key(stream, "batches", at))
+        panels = _batches([look.sequence[row] for row in drawn], whole, random.key(stream, "batches", at))
         view = measures.as_dict() | {
             "split": short(split),
             "of": int((found.shards["split"] == at).sum()),
@@ -44,13 +44,13 @@ def _batches(shards: Sequence[np.ndarray], whole: np.ndarray, stream: int, batch
     at = 0
     while at < len(shards) and sum(len(window) for window in dealt) < need:
         window = np.concatenate(shards[at : at + mixing.WINDOW])
-        dealt.append(window[order.permutation(order.key(stream, at), len(window))])
+        dealt.append(window[random.permutation(random.key(stream, at), len(window))])
         at += mixing.WINDOW
     if whole.sum() <= 10**6:
         everything = np.repeat(np.arange(len(whole)), np.rint(whole).astype(np.int64))
-        perfect = everything[order.permutation(stream, len(everything))]
+        perfect = everything[random.permutation(stream, len(everything))]
     else:  # so many that drawing without putting back makes no difference
         edges = np.cumsum(whole) / whole.sum()
-        perfect = np.searchsorted(edges, order.draw(stream, np.arange(need)) / 2.0**64)
+        perfect = np.searchsorted(edges, random.draw(stream, np.arange(need)) / 2.0**64)
     loader = f"as loaded: windows of {min(mixing.WINDOW, len(shards))} shards"
     return {"as stored, shard by shard": stored, loader: np.concatenate(dealt)[:need], "a perfect shuffle": perfect[:need]}

@@ -16,7 +16,7 @@ from dataio.audit.inspect.sample import chosen, look_into, sampled_shards
 from dataio.audit.inspect.set_view import cards, kinds, level_rows, splits
 from dataio.audit.inspect.text import ROWS, cut, short, uri
 from dataio.format import manifest
-from dataio.stream import order
+from dataio.stream.order import random
 
 STILLS = 48  # pictures on the contact sheet of an image set
 
@@ -25,7 +25,7 @@ def report(folder: Path, clips: int, seed: int) -> str:
     """See `dataio.audit.inspect.inspect`."""
     found = manifest.load(folder)
     still = found.media.picture == "still"
-    stream = order.key("inspect", found.fingerprint, seed)
+    stream = random.key("inspect", found.fingerprint, seed)
     rows = sampled_shards(found, stream)
     look = look_into(folder, found, rows, stream, STILLS if still else clips)
     shown = [clip_view(folder, clip) for clip in chosen(look.candidates, 0 if still else clips)]

@@ -15,7 +15,7 @@ from dataio.audit.levels import levels_in
 from dataio.format import index, manifest
 from dataio.format.clip import EARS
 from dataio.format.table import FormatError
-from dataio.stream import order
+from dataio.stream.order import random
 
 SHARDS = 64  # indexes read at most
 JSONS, LABELS = 1024, 4096  # json members read, about: for levels; for classes, of which pairs of one must be met to be counted
@@ -48,7 +48,7 @@ def sampled_shards(found: manifest.Manifest, stream: int, most: int = SHARDS) ->
     ranked = []
     for number in range(len(found.splits)):
         rows = np.flatnonzero(found.shards["split"] == number)
-        for i, at in enumerate(order.permutation(order.key(stream, "shards", number), len(rows))[:most]):
+        for i, at in enumerate(random.permutation(random.key(stream, "shards", number), len(rows))[:most]):
             ranked.append((i >= mixing.WINDOW, (i + 0.5) / len(rows), number, int(rows[at])))
     return [row for *_, row in sorted(ranked)[:most]]
 
@@ -70,7 +70,7 @@ def look_into(folder: Path, found: manifest.Manifest, rows: Sequence[int], strea
             look.broken.append(reason(error, folder))
             continue
         _count(look, entry, row, ids)
-        mixed = order.permutation(order.key(stream, "clips", row), len(entry))
+        mixed = random.permutation(random.key(stream, "clips", row), len(entry))
         split = found.splits[found.shards["split"][row]]
         each = max(1, (LABELS if found.media.classes else JSONS) // len(rows))
         _read_jsons(look, folder, entry, row, np.sort(mixed[:each]), found.media.classes)

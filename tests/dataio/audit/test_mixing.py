@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dataio.audit.mixing import effective, mixing, most_possible, same_pairs, shuffled, together, whole_split, windows
-from dataio.stream import order
+from dataio.stream.order.epoch import plan as epoch_plan
 
 counts = st.lists(st.integers(0, 9), min_size=1, max_size=8).map(np.array)
 shards = st.lists(st.dictionaries(st.integers(0, 5), st.integers(1, 9), min_size=1, max_size=6), min_size=1, max_size=9)
@@ -109,7 +109,7 @@ def test_windows_of_sampled_shards_tell_what_an_epoch_holds():
     first = np.concatenate([[0], np.cumsum([len(r) for r in recording])])
     pairs, expected = [], []
     for epoch in range(150):
-        plan = order.plan(first, np.arange(12), "f", 0, epoch, 3)
+        plan = epoch_plan(first, np.arange(12), "f", 0, epoch, 3)
         drawn = mixing("train", [sets[s] for s in plan.shards], np.ones(24), 16, 3)
         expected.append(drawn.pairs_window)
         for low, high in itertools.pairwise(plan.edges):

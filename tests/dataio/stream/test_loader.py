@@ -15,9 +15,9 @@ from PIL import Image
 from dataio import ClipLoader, ClipSpec
 from dataio.format import index, manifest
 from dataio.format.clip import PAIRS
+from dataio.stream.kernels.rotate import MEAN, STD
 from dataio.stream.loader import StateError
 from dataio.stream.reader import CorruptClipError
-from dataio.stream.rotate import MEAN, STD
 
 SMALL = ClipSpec(frames=4, size=(32, 64), pairs=("front",), yaw_classes=4)
 WITHOUT_SOUND = ClipSpec(frames=2, size=(32, 64), pairs=(), yaw_classes=4)
@@ -81,9 +81,10 @@ def test_sound_is_torchaudios_spectrogram_of_the_same_window(shards):
 @pytest.mark.parametrize("kind", ["log", "magnitude"])
 def test_the_dali_graph_gives_the_same_as_the_kernel(shards, kind):
     """The GPU takes its spectrograms by this graph; the definition is the same on both devices, so it is checked here."""
-    from dataio.stream import graphs, stft
+    from dataio.stream import graphs
+    from dataio.stream.kernels import stft
     from dataio.stream.reader import ClipReader
-    from dataio.stream.store import LocalStore
+    from dataio.stream.store.local import LocalStore
 
     spec = ClipSpec(frames=0, pairs=("front", "right"), sound=kind)
     with LocalStore(shards) as store:

@@ -6,7 +6,7 @@ from dataio.audit.inspect import inspect
 from dataio.audit.inspect.members import Clip
 from dataio.audit.inspect.sample import SHARDS, chosen, sampled_shards
 from dataio.format import manifest
-from dataio.stream import order
+from dataio.stream.order import random
 from tests.dataio.audit.inspect.pages import CLIPS, facts, make_set
 
 
@@ -25,7 +25,7 @@ def test_only_sampled_shards_are_touched(tmp_path):
     text = inspect(folder)
     assert "Looked into 64 of 200 shards" in re.sub(r"\s+", " ", text)
     found = manifest.load(folder)
-    rows = sampled_shards(found, order.key("inspect", found.fingerprint, 0))
+    rows = sampled_shards(found, random.key("inspect", found.fingerprint, 0))
     assert len(set(rows)) == SHARDS
     share = sum(found.shards["split"][row] == found.splits.index("val") for row in rows)
     assert 4 <= share <= 12

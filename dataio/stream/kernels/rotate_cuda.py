@@ -8,7 +8,7 @@ from dataclasses import astuple
 import numpy as np
 from numba import cuda
 
-from dataio.stream.rotate import Resize
+from dataio.stream.kernels.rotate import Resize
 
 THREADS = 256  # a block: eight warps, each writing 128 neighbouring bytes of one row
 

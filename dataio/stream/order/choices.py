@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataio.format.clip import PAIRS
-from dataio.stream.order import below, key
+from dataio.stream.order.random import below, key
 from dataio.stream.spec import ClipSpec
 
 

@@ -1,55 +1,17 @@
-"""Who reads what, when: the order of an epoch, and every random choice, as pure functions of (fingerprint, seed, epoch, clip).
+"""Who reads what, when: the order of one epoch of one set, as a pure function of (fingerprint, seed, epoch).
 
 An epoch permutes the shards, takes them a window of a few at a time, and shuffles the clips within each window. So reads stay local
-and mixing stays good. Ranks and batches only cut that one sequence; none of them changes it. Everything rests on SplitMix64
-(Steele, Lea and Flood 2014), so the order does not depend on the version of any library.
+and mixing stays good. Ranks and batches only cut that one sequence (steps.py); none of them changes it.
 
 Memory is O(shards). Position p of an epoch is found by a search over the windows, and costs one window.
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 
-LastBatch = Literal["drop", "pad", "partial"]
-LAST_BATCH: tuple[LastBatch, ...] = ("drop", "pad", "partial")
-
-_U64 = np.uint64
-_GOLDEN = 0x9E3779B97F4A7C15
-_MASK = 2**64 - 1
-
-
-def mix(x: np.ndarray) -> np.ndarray:
-    """SplitMix64's output function on uint64: a bijection whose results look random."""
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> _U64(27))) * _U64(0x94D049BB133111EB)
-        return x ^ (x >> _U64(31))
-
-
-def key(*parts: int | str) -> int:
-    """A 64-bit key from words and numbers."""
-    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8)
-    return int.from_bytes(digest.digest(), "little")
-
-
-def draw(stream: int, numbers: np.ndarray) -> np.ndarray:
-    """One 64-bit random number for each of `numbers`, from the stream with this key: (n,) uint64."""
-    with np.errstate(over="ignore"):
-        return mix(mix(numbers.astype(np.uint64) * _U64(_GOLDEN) + _U64(stream)) + _U64(stream ^ _GOLDEN))
-
-
-def below(stream: int, numbers: np.ndarray, bound: int | np.ndarray) -> np.ndarray:
-    """A uniform integer in [0, bound) for each of `numbers`: (n,) int64. The bias is below bound / 2³²."""
-    return ((draw(stream, numbers) >> _U64(32)) * np.asarray(bound, np.uint64) >> _U64(32)).astype(np.int64)
-
-
-def permutation(stream: int, n: int) -> np.ndarray:
-    """A permutation of 0 … n − 1, (n,) int64: the numbers sorted by what `draw` gives them."""
-    return np.argsort(draw(stream, np.arange(n)), kind="stable")
+from dataio.stream.order.random import key, permutation
 
 
 @dataclass(frozen=True)
@@ -116,21 +78,3 @@ def plan(
     starts = np.arange(0, len(rows), window)
     counts = np.add.reduceat(sizes, starts) if len(rows) else np.zeros(0, np.int64)
     return Epoch(stream, window, first_clip, rows, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
-
-
-def steps(clips: int, batch: int, world: int, last: LastBatch) -> int:
-    """Batches that each rank gets from `clips` clips: the same number on all ranks."""
-    return clips // (batch * world) if last == "drop" else -(-clips // (batch * world))
-
-
-def cut(clips: int, position: int, batch: int, rank: int, world: int, last: LastBatch) -> np.ndarray:
-    """Positions of one rank's batch in the step that begins at `position` of an epoch of `clips` clips: (≤ batch,) int64.
-
-    The step takes batch × world positions in a row; rank r takes the r-th run of them. At the end, `drop` leaves an incomplete
-    step out (no positions), `pad` fills it up from the beginning of the epoch, and `partial` gives what there is, maybe nothing.
-    """
-    if last == "drop" and position + batch * world > clips:
-        return np.zeros(0, np.int64)
-    low = position + rank * batch
-    positions = np.arange(low, low + batch, dtype=np.int64)
-    return positions % clips if last == "pad" else positions[positions < clips]

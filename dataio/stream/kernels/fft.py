@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from dataio.stream.lanes import LANES, Lanes, Memory, vector_code
+from dataio.stream.kernels.lanes import LANES, Lanes, Memory, vector_code
 
 POINTS = 512
 VALUES = POINTS // 2  # complex values of the packed transform

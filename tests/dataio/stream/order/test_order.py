@@ -5,21 +5,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataio.stream import order
+from dataio.stream.order import random
+from dataio.stream.order import steps as cutting
+from dataio.stream.order.epoch import Epoch, plan
 
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=30)
 
 
-def epoch(sizes: list[int], seed: int = 0, number: int = 0, window: int = 4, shuffle: bool = True) -> order.Epoch:
+def epoch(sizes: list[int], seed: int = 0, number: int = 0, window: int = 4, shuffle: bool = True) -> Epoch:
     first = np.concatenate([[0], np.cumsum(sizes)])
-    return order.plan(first, np.arange(len(sizes)), "fingerprint", seed, number, window, shuffle)
+    return plan(first, np.arange(len(sizes)), "fingerprint", seed, number, window, shuffle)
 
 
-def sequence(plan: order.Epoch, batch: int, world: int, last: order.LastBatch, start: int = 0) -> list[list[np.ndarray]]:
+def sequence(plan: Epoch, batch: int, world: int, last: cutting.LastBatch, start: int = 0) -> list[list[np.ndarray]]:
     """Clip ids of every step and rank."""
     found = []
     for position in range(start, len(plan), batch * world):
-        parts = [order.cut(len(plan), position, batch, rank, world, last) for rank in range(world)]
+        parts = [cutting.cut(len(plan), position, batch, rank, world, last) for rank in range(world)]
         if not any(len(part) for part in parts):
             break
         found.append([plan.clips(part) for part in parts])
@@ -34,12 +36,12 @@ def test_every_clip_once(sizes, seed, number, window):
 
 
 @settings(deadline=None)
-@given(SIZES, st.integers(1, 7), st.sampled_from([1, 2, 3, 4, 8]), st.sampled_from(order.LAST_BATCH))
+@given(SIZES, st.integers(1, 7), st.sampled_from([1, 2, 3, 4, 8]), st.sampled_from(cutting.LAST_BATCH))
 def test_ranks_only_cut_the_sequence(sizes, batch, world, last):
     plan = epoch(sizes)
     whole = plan.clips(np.arange(len(plan)))
     steps = sequence(plan, batch, world, last)
-    assert len(steps) == order.steps(len(plan), batch, world, last)
+    assert len(steps) == cutting.steps(len(plan), batch, world, last)
     given_out = np.concatenate([np.zeros(0, np.int64), *(part for step in steps for part in step)])
     if last == "drop":
         assert np.array_equal(given_out, whole[: len(whole) // (batch * world) * batch * world])
@@ -71,18 +73,18 @@ def test_seed_epoch_and_data_change_the_order():
 def test_the_order_is_the_same_on_every_machine_and_version():
     """Golden numbers: whoever changes them breaks the resume of every run under way."""
     assert (
-        order.mix(np.array([0x9E3779B97F4A7C15], np.uint64))[0] == 0xE220A8397B1DCDAF
+        random.mix(np.array([0x9E3779B97F4A7C15], np.uint64))[0] == 0xE220A8397B1DCDAF
     )  # SplitMix64's published first output for seed 0
-    assert order.key("fingerprint", 1, 2) == 17929018688284570607
-    assert order.permutation(order.key("golden"), 10).tolist() == [1, 2, 9, 8, 5, 7, 0, 6, 4, 3]
-    assert order.below(order.key("golden"), np.arange(8), 100).tolist() == [64, 5, 25, 76, 76, 36, 73, 39]
+    assert random.key("fingerprint", 1, 2) == 17929018688284570607
+    assert random.permutation(random.key("golden"), 10).tolist() == [1, 2, 9, 8, 5, 7, 0, 6, 4, 3]
+    assert random.below(random.key("golden"), np.arange(8), 100).tolist() == [64, 5, 25, 76, 76, 36, 73, 39]
 
 
 def test_windows_stay_local():
     plan = epoch([10] * 20, window=3)
     shard = plan.clips(np.arange(200)) // 10
     for w in range(0, 200, 30):
-        assert set(shard[w : w + 30]) == set(plan.window_shards(w))
+        assert set(shard[w : w + 30]) == set(found.window_shards(w))
 
 
 def test_unshuffled_keeps_shards_in_order():
@@ -91,9 +93,9 @@ def test_unshuffled_keeps_shards_in_order():
 
 
 def test_draws_are_uniform():
-    counts = np.bincount(order.below(order.key("x"), np.arange(100_000), 7), minlength=7)
+    counts = np.bincount(random.below(random.key("x"), np.arange(100_000), 7), minlength=7)
     assert ((counts - 100_000 / 7) ** 2 / (100_000 / 7)).sum() < 22.5  # χ² of 6 degrees of freedom, p = 0.001
-    pairs = np.bincount(order.permutation(5, 10_000) * 10 // 10_000 * 10 + np.arange(10_000) * 10 // 10_000, minlength=100)
+    pairs = np.bincount(random.permutation(5, 10_000) * 10 // 10_000 * 10 + np.arange(10_000) * 10 // 10_000, minlength=100)
     assert ((pairs - 100) ** 2 / 100).sum() < 150
 
 
@@ -101,8 +103,8 @@ def test_draws_are_uniform():
 def test_a_million_shards_of_a_thousand_clips(clips):
     """O(shards): a billion clips are planned without ever being counted one by one."""
     first = np.arange(clips + 1, dtype=np.int64) * 1000
-    plan = order.plan(first, np.arange(clips), "f", 0, 0, 4)
-    assert len(plan) == 10**9
-    ids = plan.clips(order.cut(len(plan), 777_777_777, 32, 1, 8, "drop"))
+    found = plan(first, np.arange(clips), "f", 0, 0, 4)
+    assert len(found) == 10**9
+    ids = found.clips(cutting.cut(len(found), 777_777_777, 32, 1, 8, "drop"))
     assert len(ids) == len(set(ids.tolist())) == 32
-    assert set(ids // 1000) <= set(plan.window_shards(777_777_777 + 32))
+    assert set(ids // 1000) <= set(found.window_shards(777_777_777 + 32))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from dataio.stream.fft import SCRATCH, VALUES, Complex, read, unpack
-from dataio.stream.lanes import LANES, Lanes, Memory, vector_code
+from dataio.stream.kernels.fft import SCRATCH, VALUES, Complex, read, unpack
+from dataio.stream.kernels.lanes import LANES, Lanes, Memory, vector_code
 
 BINS = VALUES + 1
 KINDS = ("log", "magnitude", "complex", "ipd")

@@ -9,8 +9,8 @@ import torchaudio
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dataio.stream import stft
-from dataio.stream.bins import IPD_FLOOR
+from dataio.stream.kernels import stft
+from dataio.stream.kernels.bins import IPD_FLOOR
 
 seconds = st.integers(257, 8000)  # samples: from the shortest that can be reflected to several blocks of 16 columns
 gain = st.floats(2**-10, 32, width=32)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataio.format.clip import PAIRS
-from dataio.stream.choices import choose, heard
+from dataio.stream.order.choices import choose, heard
 from dataio.stream.spec import ClipSpec
 
 FULL = ClipSpec(size=(32, 64), pairs=PAIRS, yaw_classes=4, augment=("turn", "mirror"))

@@ -15,10 +15,22 @@ from llvmlite import ir
 from numba import njit
 from numpy.typing import NDArray
 
-from dataio.stream import bins, fft, lanes
-from dataio.stream.bins import BINS, FLOOR, KINDS, write_complex, write_ipd, write_log, write_magnitude
-from dataio.stream.fft import COLUMN, POINTS, RADIX, ROOTS, SCRATCH, TWIDDLES, VALUE, VALUES, Complex, first_pass, second_pass
-from dataio.stream.lanes import FLOATS, INTS, LANES, Memory, integers, vector_code
+from dataio.stream.kernels import bins, fft, lanes
+from dataio.stream.kernels.bins import BINS, FLOOR, KINDS, write_complex, write_ipd, write_log, write_magnitude
+from dataio.stream.kernels.fft import (
+    COLUMN,
+    POINTS,
+    RADIX,
+    ROOTS,
+    SCRATCH,
+    TWIDDLES,
+    VALUE,
+    VALUES,
+    Complex,
+    first_pass,
+    second_pass,
+)
+from dataio.stream.kernels.lanes import FLOATS, INTS, LANES, Memory, integers, vector_code
 
 __all__ = ["BINS", "FLOOR", "HOP", "KINDS", "WINDOW", "columns", "spectrogram"]
 

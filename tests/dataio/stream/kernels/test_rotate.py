@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataio.stream import rotate
+from dataio.stream.kernels import rotate
 
 MEAN, STD = np.array(rotate.MEAN), np.array(rotate.STD)
 
@@ -84,7 +84,7 @@ def test_wrong_shapes_are_named():
 SIMULATED = """
 import numpy as np
 from numba import cuda
-from dataio.stream import rotate, rotate_cuda
+from dataio.stream.kernels import rotate, rotate_cuda
 rng = np.random.default_rng(0)
 for stored, size in [((6, 12), (6, 12)), ((6, 12), (3, 8)), ((4, 8), (5, 260))]:
     frames = rng.integers(0, 256, (3, 2, *stored, 3), np.uint8)
@@ -112,7 +112,7 @@ def test_cuda_kernel_in_the_simulator():
 
 def test_launch_limits():
     pytest.importorskip("numba.cuda")
-    from dataio.stream.rotate_cuda import geometry
+    from dataio.stream.kernels.rotate_cuda import geometry
 
     assert geometry(2, 8, (256, 512)) == ((2, 2048, 2), 256)
     with pytest.raises(ValueError, match="do not fit one launch"):
