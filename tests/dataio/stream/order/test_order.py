@@ -84,7 +84,7 @@ def test_windows_stay_local():
     plan = epoch([10] * 20, window=3)
     shard = plan.clips(np.arange(200)) // 10
     for w in range(0, 200, 30):
-        assert set(shard[w : w + 30]) == set(found.window_shards(w))
+        assert set(shard[w : w + 30]) == set(plan.window_shards(w))
 
 
 def test_unshuffled_keeps_shards_in_order():
