@@ -4,8 +4,14 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from dataio.format.clip import PAIRS
-from dataio.format.manifest import Manifest
+from dataio.format.manifest import Manifest, Media
 from dataio.format.sphere import yaw_step
+
+CONTAINERS = ("h264", "hevc", "vp9", "av1", "copy")
+"""Kinds of picture that keep all frames of a clip in one video file."""
+
+MAPS = ("flow", "mask", "labels")
+"""Fields that are pictures of something else than light; they turn with the frames."""
 
 SoundKind = Literal["log", "magnitude", "complex", "ipd"]
 Augmentation = Literal["turn", "mirror"]
@@ -33,6 +39,9 @@ class ClipSpec:
     yaw_classes: K; the frames are turned by a drawn multiple of 360°/K. None: never turned.
     dtype: of the frames; None: float32 on the CPU, which computes nothing else, and float16 on a GPU.
     augment: `turn` (the world by q·90°: picture and pairs alike) and `mirror` (left and right exchanged, in picture and ears).
+    partner: also a sound window of another clip of the same recording, and the gap between the two.
+    reach: seconds, the largest gap; a batch reports gaps as fractions of it.
+    flow, mask, labels: motion, moving foreground and semantic classes, turned and mirrored with the frames.
 
     Raises:
         SpecError: a value out of range; the message names the field and what is allowed.
@@ -46,6 +55,11 @@ class ClipSpec:
     sound_seconds: float = 1.0
     yaw_classes: int | None = None
     augment: tuple[Augmentation, ...] = ()
+    partner: bool = False
+    reach: float = 10.0
+    flow: bool = False
+    mask: bool = False
+    labels: bool = False
     dtype: FrameType | None = None
 
     def __post_init__(self) -> None:
@@ -55,7 +69,9 @@ class ClipSpec:
         _check(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "must be (height, width), each at least 1")
         _check(set(self.pairs) <= set(PAIRS), "pairs", self.pairs, f"may hold {', '.join(PAIRS)}")
         _check(len(set(self.pairs)) == len(self.pairs), "pairs", self.pairs, "names a pair twice")
-        _check(bool(self.frames or self.pairs), "pairs", self.pairs, "with frames=0 nothing is left to load")
+        _check(bool(self.pictured or self.pairs), "pairs", self.pairs, "with frames=0 nothing is left to load")
+        _check(bool(self.pairs) or not self.partner, "partner", self.partner, "a partner is heard: name at least one pair")
+        _check(self.reach > 0, "reach", self.reach, "must be a positive number of seconds")
         _check(self.sound in get_args(SoundKind), "sound", self.sound, f"must be one of {', '.join(get_args(SoundKind))}")
         _check(self.sound_seconds > 0, "sound_seconds", self.sound_seconds, "must be positive")
         _check(
@@ -73,15 +89,25 @@ class ClipSpec:
                 "mirror exchanges right and left: ask for both or neither",
             )
         if self.yaw_classes is not None:
-            _check(self.frames > 0, "yaw_classes", self.yaw_classes, "there is no picture to turn with frames=0")
+            _check(self.pictured, "yaw_classes", self.yaw_classes, "there is no picture to turn with frames=0")
             try:
                 yaw_step(self.size[1], self.yaw_classes)
             except ValueError as error:
                 raise SpecError(str(error)) from None
-        if "turn" in self.augment and self.frames:
+        if "turn" in self.augment and self.pictured:
             _check(
                 self.size[1] % 4 == 0, "size", self.size, "turn moves the picture by quarters: the width must be a multiple of 4"
             )
+
+    @property
+    def maps(self) -> tuple[str, ...]:
+        """Which of flow, mask and labels are asked for."""
+        return tuple(name for name in MAPS if getattr(self, name))
+
+    @property
+    def pictured(self) -> bool:
+        """Whether there is anything to look at, and so to turn."""
+        return bool(self.frames or self.maps)
 
     @property
     def samples(self) -> int:
@@ -101,17 +127,30 @@ class ClipSpec:
         """
         media = manifest.media
         if self.frames:
+            _check(media.picture != "still", "frames", self.frames, "this is a set of single pictures: read it with ImageLoader")
+            kinds = ("jpeg", *CONTAINERS)
             kept = media.picture or "of no known kind"
             _check(
-                media.picture == "jpeg", "frames", self.frames, f"the pictures of this set are {kept}; the loader reads jpeg so far"
+                media.picture in kinds, "frames", self.frames, f"the pictures of this set are {kept}; read are {', '.join(kinds)}"
             )
-            _check(self.frames <= media.frames, "frames", self.frames, f"the clips of this set hold {media.frames}")
+            enough = self.frames <= media.frames or media.picture == "copy"  # recorded as it came, every clip has its own number
+            _check(enough, "frames", self.frames, f"the clips of this set hold {media.frames}")
+        for name in self.maps:
+            made = "comes from class maps beside the recordings" if name == "labels" else f"is made by shards build --{name}"
+            offered = f"it {made}; the maps in every clip of this set: {', '.join(media.extras) or 'none'}"
+            _check(name in media.extras, name, True, offered)
         if self.pairs:
             missing = [pair for pair in self.stored_pairs if pair not in media.pairs]
             why = " (turn hears the pair that faces the new front)" if "turn" in self.augment else ""
             _check(not missing, "pairs", self.pairs, f"this set has no {', '.join(missing)}; it has {', '.join(media.pairs)}{why}")
             kept = media.sound or "of no known kind"
-            _check(media.sound == "pcm", "pairs", self.pairs, f"the sound of this set is {kept}; the loader reads pcm so far")
+            _check(media.sound in ("pcm", "flac"), "pairs", self.pairs, f"the sound of this set is {kept}; read are pcm, flac")
             _check(self.sound_rate == media.rate, "sound_rate", self.sound_rate, f"the sound of this set is at {media.rate} Hz")
             most = media.clip_seconds
             _check(self.sound_seconds <= most, "sound_seconds", self.sound_seconds, f"the clips of this set are {most:g} s long")
+            slack = self.slack(media)
+            _check(not self.partner or self.reach >= slack, "reach", self.reach, f"windows in one clip lie up to {slack:g} s apart")
+
+    def slack(self, media: Media) -> float:
+        """Seconds by which a sound window can move within a clip."""
+        return max(0.0, media.clip_seconds - self.sound_seconds)

@@ -74,9 +74,23 @@ def test_a_set_in_a_form_that_the_loader_does_not_read_is_refused(shards):
 
     found = manifest.load(shards)
     for media, message in (
-        ({"picture": "h264"}, r"frames=4: the pictures of this set are h264; the loader reads jpeg so far"),
+        ({"picture": "still"}, r"frames=4: this is a set of single pictures: read it with ImageLoader"),
         ({"picture": ""}, r"frames=4: the pictures of this set are of no known kind"),
-        ({"sound": "flac"}, r"pairs=\('front',\): the sound of this set is flac; the loader reads pcm so far"),
+        ({"sound": "mp3"}, r"pairs=\('front',\): the sound of this set is mp3; read are pcm, flac"),
     ):
         with pytest.raises(SpecError, match=message):
             ClipSpec(frames=4).check(replace(found, media=replace(found.media, **media)))
+
+
+def test_maps_must_be_in_the_set_and_partners_must_be_heard(shards):
+    from dataio.format import manifest
+
+    found = manifest.load(shards)
+    for extra in ("flow", "mask", "labels"):
+        with pytest.raises(SpecError, match=f"{extra}=True: .*the maps in every clip of this set: none"):
+            ClipSpec(frames=4, size=(32, 64), **{extra: True}).check(found)
+    with pytest.raises(SpecError, match=r"partner=True: a partner is heard"):
+        ClipSpec(pairs=(), partner=True)
+    with pytest.raises(SpecError, match=r"reach=0.5: windows in one clip lie up to 1 s apart"):
+        ClipSpec(frames=0, partner=True, reach=0.5).check(found)
+    assert ClipSpec(frames=0, pairs=(), flow=True, yaw_classes=4).maps == ("flow",)  # maps are pictures enough to turn
