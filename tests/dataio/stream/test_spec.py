@@ -86,8 +86,8 @@ def test_maps_must_be_in_the_set_and_partners_must_be_heard(shards):
     from dataio.format import manifest
 
     found = manifest.load(shards)
-    for extra in ("flow", "mask", "labels"):
-        with pytest.raises(SpecError, match=f"{extra}=True: .*the maps in every clip of this set: none"):
+    for extra in ("flow", "mask"):
+        with pytest.raises(SpecError, match=f"{extra}=True: .*the maps in every clip of this set: labels"):
             ClipSpec(frames=4, size=(32, 64), **{extra: True}).check(found)
     with pytest.raises(SpecError, match=r"partner=True: a partner is heard"):
         ClipSpec(pairs=(), partner=True)
