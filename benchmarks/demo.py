@@ -184,7 +184,7 @@ def _loader(recipe: Any) -> tuple[float, dict[str, Any]]:
         rate = (clips - data.batch_size) / (time.perf_counter() - start)
     with ClipLoader(data.path, objective.clip_spec(recipe, turned=False, augment=False), **common) as loader:
         batch = next(iter(loader))
-        rate_hz = loader.store.manifest.media.rate
+        rate_hz = loader.spec.sound_rate
     classes = recipe.objective.yaw_classes
     still = batch["frames"][0, :, 0]
     return rate, {

@@ -1,82 +1,118 @@
-"""From a batch's clip ids to tensors: read, decode, rotate, spectrogram. What the CPU and the GPU share."""
+"""A batch under way, and what every way of making one has in common."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import torch
-from nvidia.dali.pipeline import Pipeline
 
-from dataio.stream.meter import Meter
-from dataio.stream.order.choices import Choices
-from dataio.stream.reader import ClipReader, RawClip
 from dataio.stream.spec import ClipSpec
+from dataio.stream.supply import Facts, Pick, Served, Supply
 
 Batch = dict[str, torch.Tensor]
 
 
-class DecodeError(RuntimeError):
-    """DALI could not decode a picture whose bytes are as they were written; the message names the clips of the batch."""
-
-
 @dataclass(frozen=True)
-class Job:
-    """A batch under way: (B,) global clip ids, their random choices, and the reads that were started."""
+class Step:
+    """One step of all ranks. begin, end: positions of the epoch before and after it. positions: those of this rank."""
 
-    clips: np.ndarray
-    choices: Choices
-    reads: list[Future[RawClip]]
+    epoch: int
+    begin: int
+    end: int
+    positions: np.ndarray
+
+
+@dataclass
+class Job:
+    """A batch under way: B picks, each with its place in `fields`, and what has come of it.
+
+    fields: tensors that are being filled. made: set by the tasks. kept: bytes that a task leaves for `finish`, where the batch
+    is decoded as one. error: the first that no replacement can mend.
+    """
+
+    step: Step
+    picks: Sequence[Pick]
+    fields: Batch = field(default_factory=dict)
+    made: list[Facts | None] = field(default_factory=list)
+    kept: list[Served | None] = field(default_factory=list)
+    error: BaseException | None = None
+    _left: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _done: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def __post_init__(self) -> None:
+        self.made, self.kept = [None] * len(self.picks), [None] * len(self.picks)
+        self._left = len(self.picks)
+        if not self.picks:
+            self._done.set()
+
+    def done(self, i: int, facts: Facts) -> None:
+        """Clip i is in its place."""
+        with self._lock:
+            self.made[i] = facts
+            self._left -= 1
+            if not self._left:
+                self._done.set()
+
+    def fail(self, error: BaseException) -> None:
+        with self._lock:
+            self.error = self.error or error
+        self._done.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether all clips are there, or one never will be."""
+        return self._done.wait(seconds)
 
 
 class Batcher(Protocol):
-    """Turns clip ids into batches on one device."""
+    """Turns picks into batches on one device."""
 
-    def start(self, clips: np.ndarray, choices: Choices) -> Job:
+    def start(self, step: Step, picks: Sequence[Pick]) -> Job:
         """Begin reading, without waiting."""
 
-    def finish(self, job: Job) -> Batch:
-        """Wait for the reads, and do everything else."""
+    def finish(self, job: Job, check: Callable[[], None]) -> Batch:
+        """Wait for it. `check` is called a few times a second meanwhile, and may raise."""
+
+    def queues(self) -> dict[str, float]:
+        """How full the queues before the stages are, by name of the stage."""
+
+    @property
+    def buffer_bytes(self) -> int: ...
 
     def close(self) -> None: ...
 
 
-def start(pool: ThreadPoolExecutor, reader: ClipReader, meter: Meter, clips: np.ndarray, choices: Choices) -> Job:
-    """Submit the reads of a batch, one task a clip."""
-
-    def read(clip: int, begin: int, turn: int, mirror: int) -> RawClip:
-        with meter.clock("read"):
-            return reader.read(clip, begin, turn, bool(mirror))
-
-    rows = zip(clips.tolist(), choices.start.tolist(), choices.turn.tolist(), choices.mirror.tolist(), strict=True)
-    return Job(clips, choices, [pool.submit(read, *row) for row in rows])
+def await_job(job: Job, check: Callable[[], None]) -> None:
+    """Raises what went wrong in its tasks, or what `check` raises."""
+    while not job.wait(0.25):
+        check()
+    if job.error is not None:
+        raise job.error
 
 
-def schedule(pipe: Pipeline, raws: list[RawClip]) -> None:
-    """Hand all pictures of a batch to DALI as one flat batch; it decodes in its own threads."""
-    pipe.feed_input("jpeg", [jpeg for raw in raws for jpeg in raw.jpegs])
-    pipe.schedule_run()
+def small_fields(spec: ClipSpec, supply: Supply, job: Job) -> Batch:
+    """The fields of one number a clip, on the CPU: ids, yaw, where the sound windows begin (seconds into the clip), gap."""
+    made = [facts for facts in job.made if facts is not None]
+    picks = [facts.pick for facts in made]
+    clips, recordings = supply.first_clip, supply.first_recording
 
+    def integers(values: list[int]) -> torch.Tensor:
+        return torch.tensor(values, dtype=torch.int64)
 
-def collect(pipe: Pipeline, job: Job):
-    """The decoded pictures, valid until `pipe.release_outputs()`.
-
-    Raises:
-        DecodeError: DALI gave up, and the pipeline with it.
-    """
-    try:
-        return pipe.share_outputs()[0]
-    except RuntimeError as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), "no reason given")
-        raise DecodeError(f"DALI failed to decode a picture of clips {job.clips.tolist()}: {reason}") from error
-
-
-def labels(spec: ClipSpec, job: Job, raws: list[RawClip], rate: int) -> Batch:
-    """The small fields, on the CPU: ids, yaw, where the sound window begins (seconds into the clip)."""
-    fields = {"clip": torch.from_numpy(job.clips), "recording": torch.tensor([raw.recording for raw in raws], dtype=torch.int64)}
+    fields = {
+        "clip": integers([int(clips[p.source]) + p.clip for p in picks]),
+        "recording": integers([int(recordings[f.pick.source]) + f.recording for f in made]),
+    }
+    if len(supply.readers) > 1:
+        fields["source"] = integers([p.source for p in picks])
     if spec.yaw_classes:
-        fields["yaw"] = torch.from_numpy(job.choices.yaw)
+        fields["yaw"] = integers([p.yaw for p in picks])
         fields["yaw_degrees"] = fields["yaw"].float() * (360.0 / spec.yaw_classes)
     if spec.pairs:
-        fields["sound_start"] = torch.from_numpy(job.choices.start / rate)
+        fields["sound_start"] = torch.tensor([p.start / spec.sound_rate for p in picks], dtype=torch.float64)
+    if spec.partner:
+        fields["partner"] = integers([int(clips[f.pick.source]) + f.partner for f in made])
+        fields["gap"] = torch.tensor([f.gap / spec.reach for f in made], dtype=torch.float32)
     return fields

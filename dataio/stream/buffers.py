@@ -38,9 +38,10 @@ class BufferPool:
         weakref.finalize(loan, self._take_back, memory).atexit = False
         return loan[:count]
 
-    def lend(self, shape: tuple[int, ...]) -> torch.Tensor:
-        """A float32 tensor of this shape whose content is undefined."""
-        return torch.from_numpy(self.bytes_of(4 * math.prod(shape)).view(np.float32).reshape(shape))
+    def lend(self, shape: tuple[int, ...], dtype: type[np.generic] = np.float32) -> torch.Tensor:
+        """A tensor of this shape whose content is undefined."""
+        size = np.dtype(dtype).itemsize * math.prod(shape)
+        return torch.from_numpy(self.bytes_of(size).view(dtype).reshape(shape))
 
     def _take_back(self, memory: np.ndarray) -> None:
         with self._lock:

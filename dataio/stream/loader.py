@@ -1,49 +1,53 @@
 """ClipLoader: batches of tensors, in an order that does not depend on how many ask for it."""
 
 import os
-import queue
-import sys
-import threading
-import time
-from collections import deque
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from dataio.stream.batch import Batch, Batcher
-from dataio.stream.batch_cpu import CpuBatcher
+from dataio.stream import state
+from dataio.stream.batch import Batch, Step
+from dataio.stream.engine import Engine
+from dataio.stream.health import Health
 from dataio.stream.meter import Meter
-from dataio.stream.order import choices, epoch, steps
-from dataio.stream.reader import ClipReader
+from dataio.stream.order.mixture import Order
+from dataio.stream.order.steps import LAST_BATCH, LastBatch, cut, steps
+from dataio.stream.sets import Sets
 from dataio.stream.spec import ClipSpec
-from dataio.stream.store.local import LocalStore
+from dataio.stream.state import StateError
+from dataio.stream.store.store import Cache
 
-_STATE = 1  # version of state_dict
-
-
-class StateError(ValueError):
-    """A loader state belongs to another data set or another order; the message names the difference."""
+__all__ = ["ClipLoader", "StateError"]
 
 
 class ClipLoader:
     """Iterates over the batches of an epoch; the next iteration is the next epoch. After a `break` it goes on in the same one.
 
     Args:
-        path: folder of a shard set.
+        path: folder or URL of a shard set, or several by name: they become one stream.
         spec: the fields wanted. Default: frames and the front pair.
         batch_size: clips a batch, on each rank.
         device: `cpu` or `cuda[:i]`; without a GPU, `cuda` falls back to the CPU and says so (`fallbacks`).
-        split: only this split; None: the whole set.
-        seed, epoch: decide the order and every random choice, together with the set's fingerprint.
+        split: only this split; None: everything.
+        shares: of several sets, by name, in every epoch, exactly; None: as large as they are, so that every clip comes once.
+        seed, epoch: decide the order and every random choice, together with the fingerprints of the sets.
         rank, world_size: which part of every step is ours; from torch.distributed where it runs.
-        last_batch: `drop` an incomplete last step, `pad` it from the epoch's beginning, or hand out a `partial` one.
-        threads: for reading, decoding and kernels; default: all cores that this process may use.
-        prefetch: finished batches that wait at most.
+        last_batch: `drop` an incomplete last step, `pad` it from the epoch's beginning, or hand out a `partial` one, which may be
+            empty on some ranks.
+        threads: that make clips; default: all cores that this process may use.
+        readers: threads that only read ahead of them; default: none for folders, 16 for URLs, where reading is waiting.
+        prefetch: finished batches that wait at most; two more are under way.
         window: shards whose clips are shuffled together: more mixes better, fewer keeps reads local.
         shuffle: False takes the clips in the order of the shards.
+        epochs: how many there will be, counted from 0; nothing is read beyond the last. None: it never ends.
+        decoder: of the frames, see `decoders`; `auto` takes the best there is.
+        cache: keeps remote shards on this machine.
+        deadline: seconds after which a read that has not come is an error.
+        health: how much damage the run bears, and where corrupt clips are written down.
+        trace: a file for the times of all stages, which Perfetto opens; ranks other than 0 write beside it.
 
     Raises:
         FileNotFoundError: no finished shard set at `path`. FormatError: a damaged one.
@@ -52,21 +56,29 @@ class ClipLoader:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | Mapping[str, str | Path],
         spec: ClipSpec = ClipSpec(),
         *,
         batch_size: int,
         device: str = "cpu",
         split: str | None = None,
+        shares: Mapping[str, float] | None = None,
         seed: int = 0,
         epoch: int = 0,
         rank: int | None = None,
         world_size: int | None = None,
-        last_batch: steps.LastBatch = "drop",
+        last_batch: LastBatch = "drop",
         threads: int | None = None,
+        readers: int | None = None,
         prefetch: int = 2,
         window: int = 4,
         shuffle: bool = True,
+        epochs: int | None = None,
+        decoder: str = "auto",
+        cache: Cache | None = None,
+        deadline: float = 60.0,
+        health: Health = Health(),
+        trace: str | Path | None = None,
     ) -> None:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.rank = rank if rank is not None else (torch.distributed.get_rank() if distributed else 0)
@@ -77,102 +89,92 @@ class ClipLoader:
                 raise ValueError(f"{name}={value} must be at least 1")
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank={self.rank} must be from 0 to world_size − 1 = {self.world_size - 1}")
-        if last_batch not in steps.LAST_BATCH:
-            raise ValueError(f"last_batch={last_batch!r} must be one of {', '.join(steps.LAST_BATCH)}")
+        if last_batch not in LAST_BATCH:
+            raise ValueError(f"last_batch={last_batch!r} must be one of {', '.join(LAST_BATCH)}")
+        if not deadline > 0:
+            raise ValueError(f"deadline={deadline} must be a positive number of seconds")
+        places = dict(path) if isinstance(path, Mapping) else {"": path}
+        if shares is not None and set(shares) != set(places):
+            raise ValueError(f"shares={dict(shares)} must name the sets: {', '.join(places)}")
         self.spec, self.batch_size, self.last_batch = spec, batch_size, last_batch
         self.split, self.seed, self.epoch, self.window, self.shuffle = split, seed, epoch, window, shuffle
-        self.store = LocalStore(Path(path))
+        self.shares = dict(shares) if shares is not None else None
         self.meter = Meter()
-        self.fallbacks: list[str] = []
-        self.device = self._choose(device)
-        spec.check(self.store.manifest)
-        self._shards = self._select()
+        self._sets = Sets(places, spec, split, cache=cache, deadline=deadline)
+        try:
+            weights = [self.shares[name] for name in self._sets.names] if self.shares is not None else None
+            self.order = Order(self._sets.sources, seed=seed, window=window, shuffle=shuffle, shares=weights)
+            self._engine = Engine(
+                self._sets,
+                spec,
+                self.order,
+                seed=seed,
+                batch_size=batch_size,
+                device=device,
+                threads=threads,
+                readers=readers,
+                prefetch=prefetch,
+                decoder=decoder,
+                deadline=deadline,
+                health=health,
+                meter=self.meter,
+            )
+        except BaseException:
+            self._sets.close()
+            raise
+        self.device = self._engine.device
+        self.epochs = epochs
         self._position = 0
-        self._prefetch = prefetch
-        self._producer: _Producer | None = None
-        self._closed = False
-        self._batcher = self._make(ClipReader(self.store, spec), threads)
+        self._iterating = self._closed = False
+        self._finalizer = weakref.finalize(self, self._engine.close)
 
-    def _choose(self, device: str) -> str:
-        kind = torch.device(device).type
-        if kind not in ("cpu", "cuda"):
-            raise ValueError(f"device={device!r} must be cpu or cuda[:index]")
-        if kind == "cuda" and not torch.cuda.is_available():
-            self._note(f"device={device!r}: no usable GPU, so everything runs on the CPU")
-            return "cpu"
-        return device
-
-    def _select(self) -> np.ndarray:
-        """Shards of the split whose clips have the pairs asked for; says which share of them is left out."""
-        every = self.store.manifest.select(self.split)
-        chosen = self.store.manifest.select(self.split, self.spec.stored_pairs)
-        if len(chosen) < len(every):
-            lacking = f"{len(every) - len(chosen)} of {len(every)} shards lack one of the pairs {', '.join(self.spec.stored_pairs)}"
-            self._note(f"pairs={self.spec.pairs!r}: {lacking}, so their clips are left out")
-        if bare := int((self.store.manifest.shards["crc"][chosen] == 0).sum()):
-            self._note(f"{bare} of {len(chosen)} shards were indexed by their headers alone: nothing they hold can be checked")
-        return chosen
-
-    def _note(self, text: str) -> None:
-        self.fallbacks.append(text)
-        print(f"sonosphere: {text}", file=sys.stderr)
-
-    def _make(self, reader: ClipReader, threads: int) -> Batcher:
-        if self.device == "cpu":
-            return CpuBatcher(reader, batch_size=self.batch_size, threads=threads, meter=self.meter)
-        from dataio.stream.batch_cuda import CudaBatcher
-
-        return CudaBatcher(reader, batch_size=self.batch_size, threads=threads, meter=self.meter, device=self.device)
+    @property
+    def fallbacks(self) -> list[str]:
+        """What is not as one might expect, as it was printed."""
+        return self._sets.notes
 
     @property
     def clips(self) -> int:
         """Clips of an epoch, over all ranks."""
-        first = self.store.manifest.first_clip
-        return int((first[self._shards + 1] - first[self._shards]).sum())
+        return len(self.order)
 
     def __len__(self) -> int:
         """Steps of a whole epoch."""
-        return steps.steps(self.clips, self.batch_size, self.world_size, self.last_batch)
+        return steps(self.clips, self.batch_size, self.world_size, self.last_batch)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._producer is not None or self._closed:
+        if self._iterating or self._closed:
             why = "was closed" if self._closed else "is being iterated already; two iterations at once need two loaders"
             raise RuntimeError(f"this loader {why}")
-        plan = self._plan()
-        producer = self._producer = _Producer(self._batcher, self._jobs(plan, self._position), self._prefetch)
-        stride = self.batch_size * self.world_size
+        self._iterating = True
         try:
-            while not self._closed and (item := producer.get(self.meter)) is not None:
-                self._position = min(self._position + stride, len(plan))
-                yield item
+            while not self._closed and self._left(self._position):
+                step, batch = self._engine.next(self.epoch, self._position, self._steps)
+                self._position = step.end
+                yield batch
             if self._closed:
                 raise RuntimeError("this loader was closed while it was being iterated")
+            self._engine.ended(self.epoch)
             self.epoch, self._position = self.epoch + 1, 0
         finally:
-            producer.stop()
-            self._producer = None
+            self._iterating = False
+            getattr(self.meter, "paused", lambda: None)()
 
-    def _plan(self) -> epoch.Epoch:
-        m = self.store.manifest
-        return epoch.plan(m.first_clip, self._shards, m.fingerprint, self.seed, self.epoch, self.window, self.shuffle)
+    def _left(self, position: int) -> bool:
+        """Whether a step of the epoch begins at this position."""
+        return begins(self.clips, position, self.batch_size * self.world_size, self.last_batch)
 
-    def _jobs(self, plan: epoch.Epoch, position: int) -> Iterator[tuple[Any, choices.Choices]]:
-        """Clip ids and choices of this rank's batches, from a position of the epoch to its end."""
-        media = self.store.manifest.media
-        samples = round(media.clip_seconds * media.rate)
-        while position < len(plan):
-            ids = plan.clips(steps.cut(len(plan), position, self.batch_size, self.rank, self.world_size, self.last_batch))
-            if not len(ids):
-                return
-            yield ids, choices.choose(self.spec, samples, self.seed, self.epoch, ids)
-            position += self.batch_size * self.world_size
+    def _steps(self, epoch: int, position: int) -> Iterator[Step]:
+        return walk(self.clips, self.batch_size, self.rank, self.world_size, self.last_batch, epoch, position, self.epochs)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration is, in JSON: it counts what was handed out, not what was prefetched; the same on every rank."""
         return {
-            "version": _STATE,
-            "fingerprint": self.store.manifest.fingerprint,
+            "version": state.VERSION,
+            "fingerprint": dict(zip(self._sets.names, (s.fingerprint for s in self._sets.sources), strict=True)),
             "split": self.split,
+            "pairs": list(self.spec.stored_pairs),  # they decide which shards take part
+            "shares": self.shares,
             "seed": self.seed,
             "window": self.window,
             "shuffle": self.shuffle,
@@ -180,30 +182,24 @@ class ClipLoader:
             "position": self._position,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         """Go on from there, on any number of ranks and with any batch size.
 
         Raises:
-            StateError: the state is of another data set, split, seed or order.
+            StateError: the state is of another data set, split, seed or order, or none at all.
         """
-        for name, mine in self.state_dict().items():
-            if name not in ("epoch", "position") and state.get(name) != mine:
-                raise StateError(
-                    f"the loader state has {name}={state.get(name)!r}, this loader {mine!r}: it cannot go on from there"
-                )
-        self.epoch, self._position = int(state["epoch"]), int(state["position"])
+        self.epoch, self._position = state.restore(saved, self.state_dict(), self.clips)
 
     def report(self) -> dict[str, Any]:
-        """Stages, rate and verdict since the loader was made (see `Meter.report`), `fallbacks`, and the memory of the batches."""
-        return self.meter.report() | {"fallbacks": self.fallbacks, "buffer_bytes": getattr(self._batcher, "buffer_bytes", 0)}
+        """Stages, queues, rate and verdict since the loader was made (see `Meter.report`), with `fallbacks`, `health`, `stores`, the
+        `decoder` and the memory of the batches.
+        """
+        return self.meter.report() | {"fallbacks": list(self.fallbacks)} | self._engine.report()
 
     def close(self) -> None:
         """End all threads and close all files, for good. Batches that were handed out stay valid."""
         self._closed = True
-        if self._producer is not None:
-            self._producer.stop()
-        self._batcher.close()
-        self.store.close()
+        self._finalizer()
 
     def __enter__(self) -> "ClipLoader":
         return self
@@ -212,54 +208,20 @@ class ClipLoader:
         self.close()
 
 
-class _Producer:
-    """A thread that keeps at most `prefetch` finished batches ready, and the reads of one more under way."""
+def walk(
+    clips: int, batch: int, rank: int, world: int, last: LastBatch, epoch: int, position: int, epochs: int | None
+) -> Iterator[Step]:
+    """The steps of one rank from a position of an epoch on, through all epochs that follow."""
+    if not steps(clips, batch, world, last):
+        return
+    while epochs is None or epoch < epochs:
+        while begins(clips, position, batch * world, last):
+            end = min(position + batch * world, clips)
+            yield Step(epoch, position, end, cut(clips, position, batch, rank, world, last))
+            position = end
+        epoch, position = epoch + 1, 0
 
-    def __init__(self, batcher: Batcher, jobs: Iterator[tuple[Any, choices.Choices]], prefetch: int) -> None:
-        self._ready: queue.Queue[Batch | BaseException | None] = queue.Queue(prefetch)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(batcher, jobs), name="sonosphere-producer", daemon=True)
-        self._thread.start()
 
-    def _run(self, batcher: Batcher, jobs: Iterator[tuple[Any, choices.Choices]]) -> None:
-        try:
-            reading: deque = deque()
-            for job in jobs:
-                reading.append(batcher.start(*job))
-                if len(reading) == 2 and not self._put(batcher.finish(reading.popleft())):
-                    return
-            while reading:
-                if not self._put(batcher.finish(reading.popleft())):
-                    return
-            self._put(None)
-        except BaseException as error:  # it belongs to whoever iterates
-            self._put(error)
-
-    def _put(self, item: Batch | BaseException | None) -> bool:
-        while not self._stopping.is_set():
-            try:
-                self._ready.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def get(self, meter: Meter) -> Batch | None:
-        """The next batch, or None at the end. Raises what went wrong in the thread."""
-        asked, occupancy = time.perf_counter(), self._ready.qsize() / self._ready.maxsize
-        item = self._ready.get()
-        if isinstance(item, BaseException):
-            raise item
-        if item is not None:
-            meter.delivered(len(item["clip"]), occupancy, asked)
-        return item
-
-    def stop(self) -> None:
-        """Wait until the thread is done with what it is doing; nothing of it is left behind."""
-        self._stopping.set()
-        while self._thread.is_alive():
-            try:
-                self._ready.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
+def begins(clips: int, position: int, stride: int, last: LastBatch) -> bool:
+    """Whether a step of `stride` clips over all ranks begins at this position of an epoch."""
+    return position < clips and (last != "drop" or position + stride <= clips)

@@ -1,4 +1,4 @@
-"""The random choices of a clip: yaw, quarter turn, mirror, sound window. Pure functions of (seed, epoch, clip)."""
+"""The random choices of a clip: yaw, quarter turn, mirror, sound windows. Pure functions of (seed, epoch, clip)."""
 
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ class Choices:
 
     yaw: the class that the batch reports, after mirroring. start: first sample of the sound window. turn: q, quarters of a circle.
     mirror: 0 or 1. shift: columns of the finished picture: column x shows column (x + shift) mod W, before any mirroring.
+    partner_start: first sample of the partner's sound window, of whichever clip is the partner.
     """
 
     yaw: np.ndarray
@@ -22,20 +23,32 @@ class Choices:
     turn: np.ndarray
     mirror: np.ndarray
     shift: np.ndarray
+    partner_start: np.ndarray
 
 
-def choose(spec: ClipSpec, clip_samples: int, seed: int, epoch: int, clips: np.ndarray) -> Choices:
-    """Draw for these global clip ids. clip_samples: length of a clip's sound."""
-    zero = np.zeros(len(clips), np.int64)
-    yaw = below(key(seed, epoch, "yaw"), clips, spec.yaw_classes) if spec.yaw_classes else zero
-    start = below(key(seed, epoch, "window"), clips, clip_samples - spec.samples + 1) if spec.pairs else zero
-    turn = below(key(seed, epoch, "turn"), clips, 4) if "turn" in spec.augment else zero
-    mirror = below(key(seed, epoch, "mirror"), clips, 2) if "mirror" in spec.augment else zero
+def choose(spec: ClipSpec, clip_samples: int, seed: int, epochs: int | np.ndarray, clips: np.ndarray) -> Choices:
+    """Draw for these clips of one set.
+
+    Args:
+        clip_samples: length of a clip's sound. epochs: (B,) of the set, or one for all. clips: (B,) ids within the set.
+    """
+    numbers, at = np.unique(epochs, return_inverse=True)
+    at = np.broadcast_to(at.reshape(np.shape(epochs)), len(clips))  # a batch may end one epoch of its set and begin the next
+
+    def drawn(name: str, bound: int) -> np.ndarray:
+        return below(np.array([key(seed, epoch, name) for epoch in numbers.tolist()], np.uint64)[at], clips, bound)
+
+    zero, starts = np.zeros(len(clips), np.int64), clip_samples - spec.samples + 1
+    yaw = drawn("yaw", spec.yaw_classes) if spec.yaw_classes else zero
+    start = drawn("window", starts) if spec.pairs else zero
+    turn = drawn("turn", 4) if "turn" in spec.augment else zero
+    mirror = drawn("mirror", 2) if "mirror" in spec.augment else zero
+    partner_start = drawn("partner window", starts) if spec.partner else zero
     width = spec.size[1]
     shift = (yaw * (width // (spec.yaw_classes or 1)) + turn * width // 4) % width
     if spec.yaw_classes:  # the mirrored world is turned the other way
         yaw = np.where(mirror == 1, (-yaw) % spec.yaw_classes, yaw)
-    return Choices(yaw, start, turn, mirror, shift)
+    return Choices(yaw, start, turn, mirror, shift, partner_start)
 
 
 def heard(pairs: tuple[str, ...], turn: int, mirror: bool) -> list[tuple[str, bool]]:

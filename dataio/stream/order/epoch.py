@@ -6,17 +6,20 @@ and mixing stays good. Ranks and batches only cut that one sequence (steps.py); 
 Memory is O(shards). Position p of an epoch is found by a search over the windows, and costs one window.
 """
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 import numpy as np
 
 from dataio.stream.order.random import key, permutation
 
+_KEPT = 8  # shuffled windows an epoch keeps at hand: those that batches under way touch
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Epoch:
-    """The sequence of one epoch.
+    """The sequence of one epoch. Safe to use from several threads.
 
     first_clip: (shards + 1,) the global id of every shard's first clip. shards: rows taken part, in this epoch's order.
     edges: (windows + 1,) the epoch's position at which each window begins. window: shards a window.
@@ -27,6 +30,12 @@ class Epoch:
     first_clip: np.ndarray
     shards: np.ndarray
     edges: np.ndarray
+    _shuffled: Callable[[int], np.ndarray] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # bound to the columns, not to `self`: a cycle would keep the arrays of a million shards until the collector comes round
+        shuffled = lru_cache(_KEPT)(partial(_shuffle, self.stream, self.window, self.first_clip, self.shards))
+        object.__setattr__(self, "_shuffled", shuffled)
 
     def __len__(self) -> int:
         return int(self.edges[-1])
@@ -36,29 +45,35 @@ class Epoch:
         positions = np.asarray(positions, np.int64)
         which = np.searchsorted(self.edges, positions, side="right") - 1
         out = np.empty(len(positions), np.int64)
-        for w in np.unique(which):
+        for w in np.unique(which).tolist():
             chosen = which == w
-            out[chosen] = _window(self, int(w))[positions[chosen] - self.edges[w]]
+            out[chosen] = self._shuffled(w)[positions[chosen] - self.edges[w]]
         return out
+
+    def number(self, position: int) -> int:
+        """Number of the window at this position."""
+        return int(np.searchsorted(self.edges, position, side="right")) - 1
+
+    def window_clips(self, number: int) -> np.ndarray:
+        """Global ids of the clips of a window, in order; read-only."""
+        return self._shuffled(number)
+
+    def window_rows(self, number: int) -> np.ndarray:
+        """Rows of the shards of a window."""
+        return self.shards[number * self.window : (number + 1) * self.window]
 
     def window_shards(self, position: int) -> np.ndarray:
         """Rows of the shards that the window at this position reads."""
-        w = int(np.searchsorted(self.edges, position, side="right")) - 1
-        return self.shards[w * self.window : (w + 1) * self.window]
-
-    def __hash__(self) -> int:
-        return hash((self.stream, self.window, len(self.first_clip), len(self.shards)))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
+        return self.window_rows(self.number(position))
 
 
-@lru_cache(maxsize=4)
-def _window(epoch: Epoch, w: int) -> np.ndarray:
+def _shuffle(stream: int, window: int, first_clip: np.ndarray, shards: np.ndarray, w: int) -> np.ndarray:
     """Global ids of the clips of a window, shuffled."""
-    shards = epoch.shards[w * epoch.window : (w + 1) * epoch.window]
-    ids = np.concatenate([np.arange(epoch.first_clip[s], epoch.first_clip[s + 1]) for s in shards])
-    return ids[permutation(key(epoch.stream, "window", w), len(ids))]
+    rows = shards[w * window : (w + 1) * window]
+    ids = np.concatenate([np.arange(first_clip[s], first_clip[s + 1]) for s in rows])
+    ids = ids[permutation(key(stream, "window", w), len(ids))]
+    ids.flags.writeable = False  # shared by all who ask
+    return ids
 
 
 def plan(

@@ -26,13 +26,14 @@ def key(*parts: int | str) -> int:
     return int.from_bytes(digest.digest(), "little")
 
 
-def draw(stream: int, numbers: np.ndarray) -> np.ndarray:
-    """One 64-bit random number for each of `numbers`, from the stream with this key: (n,) uint64."""
+def draw(stream: int | np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """One 64-bit random number for each of `numbers`, from the stream with this key, or each from its own: (n,) uint64."""
+    keys = np.asarray(stream, np.uint64)
     with np.errstate(over="ignore"):
-        return mix(mix(numbers.astype(np.uint64) * _U64(_GOLDEN) + _U64(stream)) + _U64(stream ^ _GOLDEN))
+        return mix(mix(numbers.astype(np.uint64) * _U64(_GOLDEN) + keys) + (keys ^ _U64(_GOLDEN)))
 
 
-def below(stream: int, numbers: np.ndarray, bound: int | np.ndarray) -> np.ndarray:
+def below(stream: int | np.ndarray, numbers: np.ndarray, bound: int | np.ndarray) -> np.ndarray:
     """A uniform integer in [0, bound) for each of `numbers`: (n,) int64. The bias is below bound / 2³²."""
     return ((draw(stream, numbers) >> _U64(32)) * np.asarray(bound, np.uint64) >> _U64(32)).astype(np.int64)
 

@@ -15,9 +15,10 @@ from PIL import Image
 from dataio import ClipLoader, ClipSpec
 from dataio.format import index, manifest
 from dataio.format.clip import PAIRS
+from dataio.stream.health import Health, TooManyCorruptError
 from dataio.stream.kernels.rotate import MEAN, STD
 from dataio.stream.loader import StateError
-from dataio.stream.reader import CorruptClipError
+from tests.tiny import flip
 
 SMALL = ClipSpec(frames=4, size=(32, 64), pairs=("front",), yaw_classes=4)
 WITHOUT_SOUND = ClipSpec(frames=2, size=(32, 64), pairs=(), yaw_classes=4)
@@ -81,7 +82,7 @@ def test_sound_is_torchaudios_spectrogram_of_the_same_window(shards):
 @pytest.mark.parametrize("kind", ["log", "magnitude"])
 def test_the_dali_graph_gives_the_same_as_the_kernel(shards, kind):
     """The GPU takes its spectrograms by this graph; the definition is the same on both devices, so it is checked here."""
-    from dataio.stream import graphs
+    from dataio.stream.decode import graphs
     from dataio.stream.kernels import stft
     from dataio.stream.reader import ClipReader
     from dataio.stream.store.local import LocalStore
@@ -90,12 +91,12 @@ def test_the_dali_graph_gives_the_same_as_the_kernel(shards, kind):
     with LocalStore(shards) as store:
         raw = ClipReader(store, spec).read(0, 1234, 0, False)
     pipe = graphs.sound("cpu", batch=4, threads=1, kind=kind)
-    pipe.feed_input("pcm", [np.ascontiguousarray(pair[:, ear]) for pair in raw.pairs for ear in (0, 1)])
-    pipe.feed_input("gain", list(raw.gains.reshape(-1)))
+    pipe.feed_input("pcm", [np.ascontiguousarray(pair[:, ear]) for pair in raw.sound.pairs for ear in (0, 1)])
+    pipe.feed_input("gain", list(raw.sound.gains.reshape(-1)))
     theirs = np.asarray(pipe.run()[0].as_tensor())
     ours = np.empty((4, 257, 601), np.float32)
-    for p, pair in enumerate(raw.pairs):
-        stft.spectrogram(pair, raw.gains[p], ours[2 * p : 2 * p + 2], kind)
+    for p, pair in enumerate(raw.sound.pairs):
+        stft.spectrogram(pair, raw.sound.gains[p], ours[2 * p : 2 * p + 2], kind)
     assert np.linalg.norm(ours - theirs) <= 1e-4 * np.linalg.norm(theirs)
 
 
@@ -236,7 +237,7 @@ def test_batches_outlive_the_loader_and_each_other(shards):
             for _ in loader:
                 pass
         a_batch = sum(tensor.nbytes for tensor in (kept[0][0], kept[0][2]))
-        under_way = 2 + 1 + 1 + 1  # waiting in the queue, being made, held by the loop, and being taken from the queue
+        under_way = 2 + 2 + 1 + 1  # waiting in the queue, being made, held by the loop, and being taken from the queue
         assert loader.report()["buffer_bytes"] <= (len(kept) + under_way) * a_batch
     gc.collect()
     assert all(torch.equal(a, b) and torch.equal(c, d) for a, b, c, d in kept)
@@ -259,27 +260,21 @@ def test_threads_end_with_break_exception_and_close(shards):
     assert threading.active_count() == before
 
 
-def test_a_flipped_bit_is_named(shards, tmp_path):
+def test_a_flipped_bit_is_named_and_can_be_forbidden(shards, tmp_path):
     import shutil
 
     broken = shutil.copytree(shards, tmp_path / "broken")
-    found = manifest.load(broken)
-    entry = index.load(broken / f"{found.name(0)}.npz", "x")
-    member = int(entry.column("f000.jpg")[2])
-    offset = int(entry.members["offset"][member]) + 300
-    with open(broken / f"{found.name(0)}.tar", "r+b") as tar:
-        tar.seek(offset)
-        byte = tar.read(1)[0]
-        tar.seek(offset)
-        tar.write(bytes([byte ^ 4]))
-    key = entry.clips["key"][2].decode()
+    key = flip(broken, 2, "f000.jpg")
+    strict = Health(tmp_path / "quarantine.jsonl", rate=0, after=0)
     with (
-        ClipLoader(broken, WITHOUT_SOUND, batch_size=4) as loader,
-        pytest.raises(CorruptClipError, match=rf"{key}\.f000\.jpg: checksum mismatch"),
+        ClipLoader(broken, WITHOUT_SOUND, batch_size=4, health=strict) as loader,
+        pytest.raises(TooManyCorruptError, match=rf"{key}\.f000\.jpg: checksum mismatch.*quarantine\.jsonl lists them"),
     ):
         for _ in loader:
             pass
     assert loader.state_dict()["position"] < 24
+    (line,) = (tmp_path / "quarantine.jsonl").read_text().splitlines()
+    assert json.loads(line)["key"] == key
 
 
 def test_missing_gpu_is_said_once(shards, capsys):
@@ -291,14 +286,14 @@ def test_missing_gpu_is_said_once(shards, capsys):
 
 
 def test_report(shards):
-    with ClipLoader(shards, SMALL, batch_size=4) as loader:
+    with ClipLoader(shards, SMALL, batch_size=4, epochs=1) as loader:
         assert loader.report()["verdict"].startswith("nothing was delivered")
         for _ in loader:
             pass
         report = loader.report()
     assert report["clips"] == 24 and report["clips_per_second"] > 0
     assert set(report["stages"]) == {"read", "decode", "rotate", "spectrogram", "wait"}
-    assert report["stages"]["rotate"]["count"] == 24 and report["stages"]["decode"]["count"] == 6
+    assert report["stages"]["rotate"]["count"] == report["stages"]["decode"]["count"] == 24
     assert "wait" in report["verdict"]
 
 

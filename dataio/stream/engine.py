@@ -1,0 +1,154 @@
+"""All that has threads and open files in a loader, so that it can be ended as one, whatever becomes of the loader."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from dataio.stream.batch import Batch, Batcher, Step
+from dataio.stream.batch_cpu import CpuBatcher
+from dataio.stream.decoders import choose
+from dataio.stream.health import Health, Ward
+from dataio.stream.meter import Meter
+from dataio.stream.order.mixture import Order
+from dataio.stream.pictures import Pictures, frames
+from dataio.stream.producer import Producer
+from dataio.stream.sets import Sets
+from dataio.stream.spec import ClipSpec
+from dataio.stream.store.errors import StalledError
+from dataio.stream.store.local import LocalStore
+from dataio.stream.store.store import Store
+from dataio.stream.supply import Supply
+
+_GRACE = 5.0  # seconds beyond its deadline in which a store may say itself what is wrong
+_REMOTE_READERS = 16
+
+Steps = Callable[[int, int], Iterator[Step]]
+
+
+class Engine:
+    """Makes batches ahead of time. It holds no reference to the loader, which can so be collected."""
+
+    def __init__(
+        self,
+        sets: Sets,
+        spec: ClipSpec,
+        order: Order,
+        *,
+        seed: int,
+        batch_size: int,
+        device: str,
+        threads: int,
+        readers: int | None,
+        prefetch: int,
+        decoder: str,
+        deadline: float,
+        health: Health,
+        meter: Meter,
+    ) -> None:
+        self._sets, self._meter, self._deadline, self._prefetch = sets, meter, deadline, prefetch
+        self._ward = Ward(health, sets.names)
+        self._supply = Supply(sets.readers, order, seed, self._ward, meter)
+        self.device = self._usable(device)
+        self._producer: Producer | None = None
+        self._at: tuple[int, int] | None = None
+        if readers is None:
+            readers = _REMOTE_READERS if any(_remote(store) for store in sets.stores) else 0
+        self._batcher = self._make(spec, batch_size, threads, readers, decoder)
+
+    def _usable(self, device: str) -> str:
+        import torch
+
+        kind = torch.device(device).type
+        if kind not in ("cpu", "cuda"):
+            raise ValueError(f"device={device!r} must be cpu or cuda[:index]")
+        if kind == "cuda" and not torch.cuda.is_available():
+            self._sets.note(f"device={device!r}: no usable GPU, so everything runs on the CPU")
+            return "cpu"
+        return device
+
+    def _make(self, spec: ClipSpec, batch_size: int, threads: int, readers: int, decoder: str) -> Batcher:
+        self.decoders: list[str] = []
+        for reader in self._sets.readers if spec.frames else ():
+            chosen = choose(decoder, reader.store.manifest.media.picture, self.device)
+            if chosen.note and chosen.note not in self._sets.notes:
+                self._sets.note(chosen.note)
+            self.decoders.append(chosen.name)
+        together = self.device != "cpu" or "dali" in self.decoders
+        names = self.decoders or ["none"] * len(self._sets.readers)
+        pictures = [
+            Pictures(r, None if together else frames(name, r), self._meter)
+            for name, r in zip(names, self._sets.readers, strict=True)
+        ]
+        if not together:
+            return CpuBatcher(self._supply, pictures, workers=threads, readers=readers, meter=self._meter)
+        from dataio.stream.decode.flat import flat
+
+        graph = flat({r.store.manifest.media.picture for r in self._sets.readers}, spec, self.device, threads)
+        sizes: dict[str, Any] = {"batch_size": batch_size, "workers": threads, "readers": readers, "meter": self._meter}
+        if self.device == "cpu":
+            from dataio.stream.batch_dali import DaliBatcher
+
+            return DaliBatcher(self._supply, pictures, graph, **sizes)
+        from dataio.stream.batch_cuda import CudaBatcher
+
+        return CudaBatcher(self._supply, pictures, graph, **sizes, device=self.device)
+
+    def next(self, epoch: int, position: int, steps: Steps) -> tuple[Step, Batch]:
+        """The batch of the step that begins at this position of this epoch.
+
+        Raises:
+            TooManyCorruptError, OSError, … : whatever went wrong in a thread. Asking again starts anew from there.
+        """
+        if self._producer is None or self._at != (epoch, position):
+            self.stop()
+            planned = ((step, self._supply.picks(step.epoch, step.positions)) for step in steps(epoch, position))
+            self._producer = Producer(self._batcher, planned, self._prefetch, self._meter, self._check)
+        try:
+            item = self._producer.get()
+            if item is None:
+                raise RuntimeError(f"no step begins at position {position} of epoch {epoch}: the loader was told to end before")
+        except BaseException:
+            self.stop()
+            raise
+        self._at = item[0].epoch, item[0].end
+        return item
+
+    def ended(self, epoch: int) -> None:
+        """The consumer has had all steps of this epoch: the next batch is the first of the one that follows."""
+        self._at = epoch + 1, 0
+
+    def _check(self) -> None:
+        """Raises StalledError when a read has taken longer than it may."""
+        for store in self._sets.stores:
+            for p in store.pending():
+                if p.seconds > self._deadline + (_GRACE if _remote(store) else 0):
+                    raise StalledError(
+                        f"reading {store} hangs: {p.shard} at byte {p.offset} has not come for {p.seconds:.0f} s "
+                        f"(deadline={self._deadline:g})",
+                        p.shard,
+                        p.offset,
+                    )
+
+    def stop(self) -> None:
+        """Discard what was prepared."""
+        if self._producer is not None:
+            self._producer.stop()
+        self._producer = self._at = None
+
+    def report(self) -> dict[str, Any]:
+        return {
+            "device": self.device,
+            "decoder": ", ".join(dict.fromkeys(self.decoders)),
+            "health": self._ward.report(),
+            "stores": {name or "set": store.report() for name, store in zip(self._sets.names, self._sets.stores, strict=True)},
+            "buffer_bytes": self._batcher.buffer_bytes,
+        }
+
+    def close(self) -> None:
+        self.stop()
+        self._batcher.close()
+        self._sets.close()
+
+
+def _remote(store: Store) -> bool:
+    """Whether reading is mostly waiting, and the store itself knows when it has waited long enough."""
+    return not isinstance(store, LocalStore)
