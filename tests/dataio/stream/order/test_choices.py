@@ -9,7 +9,8 @@ from dataio.format.clip import PAIRS
 from dataio.stream.order.choices import choose, heard
 from dataio.stream.spec import ClipSpec
 
-FULL = ClipSpec(size=(32, 64), pairs=PAIRS, yaw_classes=4, augment=("turn", "mirror"))
+FULL = ClipSpec(size=(32, 64), pairs=PAIRS, yaw_classes=4, augment=("turn", "mirror"), partner=True)
+FIELDS = ("yaw", "start", "turn", "mirror", "shift", "partner_start")
 
 
 @settings(deadline=None)
@@ -18,7 +19,17 @@ def test_a_clip_is_drawn_the_same_in_any_batch(clips, seed, epoch):
     together = choose(FULL, 192_000, seed, epoch, np.array(clips))
     for i, clip in enumerate(clips):
         alone = choose(FULL, 192_000, seed, epoch, np.array([clip]))
-        assert all(getattr(alone, name)[0] == getattr(together, name)[i] for name in ("yaw", "start", "turn", "mirror", "shift"))
+        assert all(getattr(alone, name)[0] == getattr(together, name)[i] for name in FIELDS)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 10**9)), max_size=20), st.integers(0, 9))
+def test_a_batch_may_hold_clips_of_several_epochs(drawn, seed):
+    epochs, clips = np.array([e for e, _ in drawn], np.int64), np.array([c for _, c in drawn], np.int64)
+    mixed = choose(FULL, 192_000, seed, epochs, clips)
+    for epoch in set(epochs.tolist()):
+        alone = choose(FULL, 192_000, seed, epoch, clips[epochs == epoch])
+        assert all(np.array_equal(getattr(mixed, name)[epochs == epoch], getattr(alone, name)) for name in FIELDS)
 
 
 def test_choices_are_uniform_and_independent():
@@ -27,6 +38,27 @@ def test_choices_are_uniform_and_independent():
     assert ((joint - 1250) ** 2 / 1250).sum() < 61.1  # χ² of 31 degrees of freedom, p = 0.001
     assert drawn.start.min() >= 0 and drawn.start.max() <= 96_000
     assert abs(drawn.start.mean() - 48_000) < 500
+
+
+def test_drawn_the_same_on_every_machine_and_version():
+    """Golden: whoever changes it breaks the resume of every run."""
+    drawn = choose(FULL, 192_000, 1, 2, np.array([0, 1, 10**9]))
+    assert [getattr(drawn, name).tolist() for name in FIELDS] == [
+        [0, 3, 2],
+        [68412, 71257, 6586],
+        [0, 0, 2],
+        [1, 0, 0],
+        [0, 48, 0],
+        [64240, 72580, 76148],
+    ]
+
+
+def test_the_partners_window_is_drawn_by_itself():
+    drawn = choose(FULL, 192_000, 0, 0, np.arange(40_000))
+    assert drawn.partner_start.min() >= 0 and drawn.partner_start.max() <= 96_000
+    assert abs(drawn.partner_start.mean() - 48_000) < 500
+    assert abs(np.corrcoef(drawn.start, drawn.partner_start)[0, 1]) < 0.02
+    assert not choose(ClipSpec(), 192_000, 0, 0, np.arange(50)).partner_start.any()
 
 
 def test_a_window_as_long_as_the_clip_starts_at_its_beginning():

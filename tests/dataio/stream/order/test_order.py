@@ -1,5 +1,8 @@
 """The order of an epoch: a permutation, the same however it is cut, and restorable anywhere."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,6 +81,34 @@ def test_the_order_is_the_same_on_every_machine_and_version():
     assert random.key("fingerprint", 1, 2) == 17929018688284570607
     assert random.permutation(random.key("golden"), 10).tolist() == [1, 2, 9, 8, 5, 7, 0, 6, 4, 3]
     assert random.below(random.key("golden"), np.arange(8), 100).tolist() == [64, 5, 25, 76, 76, 36, 73, 39]
+    whole = plan(np.cumsum([0, 3, 1, 4, 1, 5, 2]), np.arange(6), "golden", 1, 2, window=2).clips(np.arange(16))
+    assert whole.tolist() == [10, 9, 13, 12, 11, 3, 6, 8, 5, 4, 7, 15, 14, 0, 2, 1]
+
+
+def test_a_draw_may_name_its_stream_for_each_number():
+    streams = np.array([random.key("a"), random.key("b"), random.key("a")], np.uint64)
+    each = [random.draw(int(stream), np.array([n]))[0] for n, stream in enumerate(streams)]
+    assert random.draw(streams, np.arange(3)).tolist() == [int(value) for value in each]
+
+
+def test_a_window_is_shuffled_once_and_kept_from_harm():
+    made = epoch([5] * 8)
+    assert made.window_clips(1) is made.window_clips(1)
+    with pytest.raises(ValueError, match="read-only"):
+        made.window_clips(1)[0] = 0
+
+
+def test_an_epoch_that_is_forgotten_is_gone():
+    """No cycle: the arrays of a million shards do not wait for the garbage collector."""
+    made = epoch([5] * 8)
+    made.clips(np.arange(40))
+    watch = weakref.ref(made)
+    gc.disable()
+    try:
+        del made
+        assert watch() is None
+    finally:
+        gc.enable()
 
 
 def test_windows_stay_local():
