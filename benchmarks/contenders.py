@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from dataio.stream import graphs
 from dataio.stream.batch_cpu import sound_shape
+from dataio.stream.decode import graphs
 from dataio.stream.kernels import rotate, stft
 from dataio.stream.reader import RawClip
 from dataio.stream.spec import ClipSpec

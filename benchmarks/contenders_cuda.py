@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from benchmarks.contenders import Contenders
-from dataio.stream import graphs
+from dataio.stream.decode import graphs
 from dataio.stream.kernels import rotate, rotate_cuda, stft
 from dataio.stream.reader import RawClip
 from dataio.stream.spec import ClipSpec

@@ -60,7 +60,7 @@ def _decode() -> list[Finding]:
     import numpy as np
     from PIL import Image
 
-    from dataio.stream import graphs
+    from dataio.stream.decode import graphs
 
     buffer = io.BytesIO()
     Image.new("RGB", (32, 16), (200, 100, 50)).save(buffer, "JPEG", quality=95)
