@@ -34,7 +34,7 @@ def scale(folder: Path, *, shards: int, clips: int, rounds: int, seed: int) -> d
         planning a step (`plan`), and opening, restoring and delivering the next batch (`restore`).
     """
     _write(folder, shards, clips)
-    runs = []
+    runs: list[dict[str, Any]] = []
     for round_ in range(rounds):
         position = int(np.random.default_rng(seed + round_).integers(shards * clips))
         runs.append({"position": position} | {kind: _measure(folder, kind, position) for kind in ("plan", "restore")})

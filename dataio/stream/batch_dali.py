@@ -39,6 +39,7 @@ class DaliBatcher(CpuBatcher):
     ) -> None:
         super().__init__(supply, pictures, workers=workers, readers=readers, meter=meter)
         self._frames = SafePipeline(flat.name, flat.build, flat.suspicious, batch=batch_size * flat.parts)
+        self._single = flat.parts == self._spec.frames and flat.name == "jpeg"  # a picture is a sample of its own
         self._resizes = [rotate.plan(reader.store.manifest.media.size, self._spec.size) for reader in supply.readers]
 
     def _make(self, job: Job, i: int, first: Served | CorruptClipError | None) -> None:
@@ -89,9 +90,10 @@ class DaliBatcher(CpuBatcher):
         facts, count = job.made[i], self._spec.frames
         assert facts is not None
         with self._meter.clock("rotate", cpu=True):
-            pictures = np.stack([np.asarray(decoded.at(i * count + f)) for f in range(count)])
             resize, out = self._resizes[facts.pick.source], job.fields["frames"].numpy()[i]
-            rotate.rotate(pictures, facts.pick.shift, facts.pick.mirror, resize, out)
+            for f in range(count):
+                picture = np.asarray(decoded.at(i * count + f) if self._single else decoded.at(i)[f])
+                rotate.rotate_one(picture, f, facts.pick.shift, facts.pick.mirror, resize, out)
         turning.done(i, facts)
 
     def close(self) -> None:

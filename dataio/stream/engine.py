@@ -10,7 +10,7 @@ from dataio.stream.health import Health, Ward
 from dataio.stream.meter import Meter
 from dataio.stream.order.mixture import Order
 from dataio.stream.pictures import Pictures, frames
-from dataio.stream.producer import Producer
+from dataio.stream.producer import AHEAD, Producer
 from dataio.stream.sets import Sets
 from dataio.stream.spec import ClipSpec
 from dataio.stream.store.errors import StalledError
@@ -46,7 +46,7 @@ class Engine:
     ) -> None:
         self._sets, self._meter, self._deadline, self._prefetch = sets, meter, deadline, prefetch
         self._ward = Ward(health, sets.names)
-        self._supply = Supply(sets.readers, order, seed, self._ward, meter)
+        self.supply = Supply(sets.readers, order, seed, self._ward, meter)
         self.device = self._usable(device)
         self._producer: Producer | None = None
         self._at: tuple[int, int] | None = None
@@ -79,18 +79,22 @@ class Engine:
             for name, r in zip(names, self._sets.readers, strict=True)
         ]
         if not together:
-            return CpuBatcher(self._supply, pictures, workers=threads, readers=readers, meter=self._meter)
+            return CpuBatcher(self.supply, pictures, workers=threads, readers=readers, meter=self._meter)
         from dataio.stream.decode.flat import flat
 
-        graph = flat({r.store.manifest.media.picture for r in self._sets.readers}, spec, self.device, threads)
+        graph = flat([r.store.manifest.media for r in self._sets.readers], spec, self.device, threads)
         sizes: dict[str, Any] = {"batch_size": batch_size, "workers": threads, "readers": readers, "meter": self._meter}
         if self.device == "cpu":
             from dataio.stream.batch_dali import DaliBatcher
 
-            return DaliBatcher(self._supply, pictures, graph, **sizes)
+            return DaliBatcher(self.supply, pictures, graph, **sizes)
         from dataio.stream.batch_cuda import CudaBatcher
 
-        return CudaBatcher(self._supply, pictures, graph, **sizes, device=self.device)
+        return CudaBatcher(self.supply, pictures, graph, **sizes, device=self.device)
+
+    @property
+    def batches_ahead(self) -> int:
+        return self._prefetch + AHEAD + 1
 
     def next(self, epoch: int, position: int, steps: Steps) -> tuple[Step, Batch]:
         """The batch of the step that begins at this position of this epoch.
@@ -100,7 +104,7 @@ class Engine:
         """
         if self._producer is None or self._at != (epoch, position):
             self.stop()
-            planned = ((step, self._supply.picks(step.epoch, step.positions)) for step in steps(epoch, position))
+            planned = ((step, self.supply.picks(step.epoch, step.positions)) for step in steps(epoch, position))
             self._producer = Producer(self._batcher, planned, self._prefetch, self._meter, self._check)
         try:
             item = self._producer.get()

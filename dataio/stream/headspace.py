@@ -5,6 +5,7 @@ The gain it finds is an upper bound: no work on the loader can win more than tha
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from dataio.stream.meter.pace import Pace
@@ -19,8 +20,9 @@ class Headspace:
     real and measured; from then on these are replayed, in the same order, to the end of this epoch and in all that follow. While
     they are replayed first, the loader's threads fill their queues for the last time, so that round is not measured.
 
-    Every batch is a new dict of the same tensors: copying them would cost what is to be measured. A consumer that changes tensors in
-    place therefore meets them changed; the report names the fields.
+    Every batch is a new dict of the same tensors: copying them would cost what is to be measured. A consumer that changes tensors
+    in place therefore meets them changed; the report names the fields. A consumer that only queues work for a GPU is measured right
+    once that queue is full, so give it more `warmup` and `batches` if it never waits for a result.
 
     Args:
         loader: iterable with a length, whose batches are dicts with `clip`, as ClipLoader. All else that it can is passed on to it.
@@ -105,7 +107,7 @@ class Headspace:
         asked, i = self._now(), self._served % self.batches
         batch, known = self._kept[i], self._versions[i]
         for name, version in _versions(batch).items():
-            if version != known[name]:
+            if version != known.get(name, version):
                 self._modified[name] = None
         self._served, self._step = self._served + 1, self._step + 1
         if self._served >= self.batches:
@@ -122,14 +124,22 @@ class Headspace:
         self._epoch, self._step = None, _begun(self.loader, len(self.loader))
 
     def report(self) -> dict[str, Any]:
-        """The loader's own report, if it has one, with `verdict` replaced by what was found here and `headspace` added: `real` and
-        `replayed` with `batches`, `steps_per_second`, `clips_per_second` and `wait_share`; `gain`, the share of steps per second that
-        an infinitely fast loader would add (None while there are too few); `modified`, fields that the consumer changes in place.
+        """The loader's own report, if it has one, with `verdict` replaced by what was found here and `headspace` added.
+
+        That holds `real` and `replayed` with `batches`, `steps_per_second`, `clips_per_second` and `wait_share`; `gain_percent`, by
+        which an infinitely fast loader would raise the steps per second (None while there are too few); `modified`, the fields
+        that the consumer changes in place.
         """
         real, replayed = self._real, self._replayed
-        enough = min(real.batches, replayed.batches) >= min(_FEW, self.batches) and real.elapsed > 0 and replayed.elapsed > 0
+        few = max(1, min(_FEW, self.batches - 1))
+        enough = min(real.batches, replayed.batches) >= few and real.elapsed > 0 and replayed.elapsed > 0
         gain = replayed.batches_per_second / real.batches_per_second - 1 if enough else None
-        found = {"real": _line(real), "replayed": _line(replayed), "gain": gain, "modified": list(self._modified)}
+        found = {
+            "real": _line(real),
+            "replayed": _line(replayed),
+            "gain_percent": None if gain is None else 100 * gain,
+            "modified": list(self._modified),
+        }
         own = self.loader.report() if hasattr(self.loader, "report") else {}
         return own | {"headspace": found, "verdict": self._sentence(gain)}
 
@@ -173,7 +183,11 @@ def _clips(batch: dict[str, Any]) -> int:
 
 def _versions(batch: dict[str, Any]) -> dict[str, int]:
     """How often each tensor was changed in place, as torch counts it."""
-    return {name: value._version for name, value in batch.items() if hasattr(value, "_version")}
+    found = {}
+    for name, value in batch.items():
+        with suppress(AttributeError, RuntimeError):  # no tensor, or one made in inference mode, which torch does not count for
+            found[name] = value._version
+    return found
 
 
 def _line(pace: Pace) -> dict[str, float]:

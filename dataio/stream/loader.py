@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from dataio.stream import state
@@ -19,6 +20,7 @@ from dataio.stream.sets import Sets
 from dataio.stream.spec import ClipSpec
 from dataio.stream.state import StateError
 from dataio.stream.store.store import Cache
+from dataio.stream.supply import Pick
 
 __all__ = ["ClipLoader", "StateError"]
 
@@ -40,7 +42,7 @@ class ClipLoader:
         threads: that make clips; default: all cores that this process may use.
         readers: threads that only read ahead of them; default: none for folders, 16 for URLs, where reading is waiting.
         prefetch: finished batches that wait at most; two more are under way.
-        window: shards whose clips are shuffled together: more mixes better, fewer keeps reads local.
+        window: shards whose clips are shuffled together: more mixes better, fewer keeps reads local (`bench shuffle` tells).
         shuffle: False takes the clips in the order of the shards.
         epochs: how many there will be, counted from 0; nothing is read beyond the last. None: it never ends.
         decoder: of the frames, see `decoders`; `auto` takes the best there is.
@@ -71,7 +73,7 @@ class ClipLoader:
         threads: int | None = None,
         readers: int | None = None,
         prefetch: int = 2,
-        window: int = 4,
+        window: int = 8,
         shuffle: bool = True,
         epochs: int | None = None,
         decoder: str = "auto",
@@ -166,6 +168,19 @@ class ClipLoader:
 
     def _steps(self, epoch: int, position: int) -> Iterator[Step]:
         return walk(self.clips, self.batch_size, self.rank, self.world_size, self.last_batch, epoch, position, self.epochs)
+
+    @property
+    def batches_ahead(self) -> int:
+        """Batches that exist at most before they are asked for: ready, being made, and one at the door."""
+        return self._engine.batches_ahead
+
+    def planned(self, epoch: int, positions: np.ndarray) -> list[Pick]:
+        """Which clips stand at these positions of an epoch, over all ranks, and what is drawn for them; nothing is read."""
+        return self._engine.supply.picks(epoch, positions)
+
+    def locate(self, pick: Pick) -> tuple[int, int]:
+        """Shard and row of a clip within its set."""
+        return self._engine.supply.readers[pick.source].locate(pick.clip)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration is, in JSON: it counts what was handed out, not what was prefetched; the same on every rank."""

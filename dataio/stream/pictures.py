@@ -1,22 +1,26 @@
 """Everything of a clip that one looks at, from its bytes to its place in the batch, on the CPU."""
 
-from typing import Protocol
+import time
+from functools import lru_cache, partial
+from typing import Any, Protocol
 
 import numpy as np
 
+from dataio.format.manifest import Media
 from dataio.stream.decode.errors import DecodeError
+from dataio.stream.decode.jpeg import JpegFrames
 from dataio.stream.errors import CorruptClipError
+from dataio.stream.kernels import rotate
 from dataio.stream.meter import Meter
-from dataio.stream.reader import ClipReader, RawClip
+from dataio.stream.reader import ClipReader, Picture, RawClip
+from dataio.stream.spec import ClipSpec
 
 
 class Frames(Protocol):
     """Decodes the frames of a clip and writes them turned: JPEGs or a container, in one of several ways."""
 
-    name: str
-
-    def write(self, raw: RawClip, shift: int, mirror: bool, out: np.ndarray, meter: Meter) -> None:
-        """Fill `out`, (3, F, H, W) float32.
+    def write(self, picture: Picture, shift: int, mirror: bool, out: np.ndarray) -> tuple[float, float]:
+        """Fill `out`, (3, F, H, W) float32. Returns the seconds of processor time that decoding and turning took.
 
         Raises:
             DecodeError: `part` says which of the parts.
@@ -38,9 +42,11 @@ class Pictures:
         """
         if self._frames is not None:
             try:
-                self._frames.write(raw, shift, mirror, out["frames"], self._meter)
+                decoding, turning = self._frames.write(raw.picture, shift, mirror, out["frames"])
             except DecodeError as error:
                 raise self._reader.broken(raw, "frames", error.part, error.reason) from error
+            self._meter.add("decode", decoding)
+            self._meter.add("rotate", turning)
         for name, data in raw.maps.items():
             with self._meter.clock("maps", cpu=True):
                 self._map(name, raw, data, shift, mirror, out[name])
@@ -65,33 +71,47 @@ class Pictures:
         return self._reader.broken(raw, name, 0, reason)
 
 
+class _Jpegs:
+    """A JPEG a frame."""
+
+    def __init__(self, stored: tuple[int, int], spec: ClipSpec, decoder: Any) -> None:
+        self._frames = JpegFrames(stored, spec.size, decoder, reduced=spec.reduced)
+
+    def write(self, picture: Picture, shift: int, mirror: bool, out: np.ndarray) -> tuple[float, float]:
+        return self._frames.write(picture.parts, shift, mirror, out)
+
+
+class _Containers:
+    """One video file a clip, decoded by FFmpeg as far as its frames need. Pictures of copied packets may differ in size."""
+
+    def __init__(self, media: Media, spec: ClipSpec) -> None:
+        from dataio.stream.decode import container
+
+        self._container, self._spec = container, spec
+        self._held = media.frames
+        self._size = media.size if media.size != (0, 0) else None
+        self._numbers = [i * media.frames // spec.frames for i in range(spec.frames)]
+        self._times = [i * media.clip_seconds / spec.frames for i in range(spec.frames)]
+        self._limits = {"least": spec.size} if spec.reduced else {}
+        self._plan = lru_cache(16)(partial(rotate.plan, size=spec.size))
+
+    def write(self, picture: Picture, shift: int, mirror: bool, out: np.ndarray) -> tuple[float, float]:
+        (data,) = picture.parts
+        if picture.offset is None:
+            found = self._container.numbered(data, self._numbers, held=self._held, size=self._size, **self._limits)
+        else:
+            found = self._container.timed(data, [picture.offset + t for t in self._times], size=self._size, **self._limits)
+        decoding, turning, at = 0.0, 0.0, time.thread_time()
+        for i, frame in enumerate(found):
+            decoding, at = decoding + time.thread_time() - at, time.thread_time()
+            rotate.rotate_one(frame, i, shift, mirror, self._plan(frame.shape[:2]), out)
+            turning, at = turning + time.thread_time() - at, time.thread_time()
+        return decoding, turning
+
+
 def frames(name: str, reader: ClipReader) -> Frames | None:
-    """Who writes the frames of this set; None where the spec asks for none."""
-    if not reader.spec.frames:
+    """Who writes the frames of this set, by the name of the decoder; None where the spec asks for none."""
+    media, spec = reader.store.manifest.media, reader.spec
+    if not spec.frames:
         return None
-    return _Interim(reader)
-
-
-class _Interim:
-    name = "turbo"
-
-    def __init__(self, reader: ClipReader) -> None:
-        from dataio.stream.kernels import rotate
-
-        self._stored = reader.store.manifest.media.size
-        self._plan = rotate.plan(self._stored, reader.spec.size)
-
-    def write(self, raw: RawClip, shift: int, mirror: bool, out: np.ndarray, meter: Meter) -> None:
-        import simplejpeg
-
-        from dataio.stream.kernels import rotate
-
-        pictures = []
-        with meter.clock("decode", cpu=True):
-            for i, data in enumerate(raw.picture.parts):
-                try:
-                    pictures.append(simplejpeg.decode_jpeg(data, "RGB"))
-                except ValueError as error:
-                    raise DecodeError(str(error), i) from error
-        with meter.clock("rotate", cpu=True):
-            rotate.rotate(np.stack(pictures), shift, mirror, self._plan, out)
+    return _Containers(media, spec) if name == "pyav" else _Jpegs(media.size, spec, name)

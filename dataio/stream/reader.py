@@ -121,6 +121,9 @@ class ClipReader:
     def _read(self, clip: int, start: int, turn: int, mirror: bool, *, seen: bool) -> RawClip:
         shard, row = self.locate(clip)
         index = self.store.index(shard)
+        if self.spec.partner and not np.isfinite(index.clips["start"][row]):
+            member = self._member(index, row, pair_extension(self.spec.pairs[0], self._kind), "pairs")
+            raise self._corrupt(index, row, member, "its clip says no time at which it begins, so no gap can be told")
         pictures = self._pictures(index, row) if seen and self.spec.frames else []
         maps = [self._whole(index, row, f"{name}.png", name) for name in self.spec.maps] if seen else []
         facts = [self._whole(index, row, "json", "frames")] if self._copied and pictures else []
@@ -159,7 +162,7 @@ class ClipReader:
             kept = [extension for extension in _CONTAINERS if index.column(extension)[row] >= 0]
             ranges = [self._whole(index, row, kept[0] if kept else _CONTAINERS[0], "frames")]
         size = self.store.manifest.media.size
-        for r in ranges:
+        for r in ranges if size != (0, 0) else ():  # copied packets keep the size of their recording
             if (index.members["height"][r.member], index.members["width"][r.member]) != size:
                 raise self._corrupt(index, row, r.member, f"picture is not {size[0]}x{size[1]}, as the manifest says")
         return ranges
@@ -207,6 +210,7 @@ class ClipReader:
         self, shard: int, index: ShardIndex, row: int, low: int, run: np.ndarray, parts: list[tuple[_Range, np.ndarray]]
     ) -> None:
         """Fill a run and check its parts. What does not match is read once more, past any cache: maybe it was hurt on the way."""
+        wrong: CorruptClipError | None = None
         for attempt in range(2):
             try:
                 self.store.read(shard, low, run, fresh=attempt > 0)
@@ -215,6 +219,7 @@ class ClipReader:
             wrong = next((found for r, data in parts if (found := self._mismatch(index, row, r, data))), None)
             if wrong is None:
                 return
+        assert wrong is not None
         raise wrong
 
     def _mismatch(self, index: ShardIndex, row: int, r: _Range, data: np.ndarray) -> CorruptClipError | None:

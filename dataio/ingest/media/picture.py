@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 from dataio.ingest.errors import SourceError
 from dataio.ingest.media.beginning import from_key
 from dataio.ingest.media.facts import opened
-from dataio.ingest.media.needed import planned
+from dataio.media.needed import decoded
 
 _EPSILON = Fraction(1, 100_000), Fraction(1, 1000)
 """Least and most seconds by which a time stamp may lie behind the time that it stands for: containers round to a tick of their
@@ -106,12 +106,10 @@ class _Clock:
 
 def _decoded(container: Any, stream: Any, clock: _Clock) -> Iterator[tuple[int, av.VideoFrame]]:
     """At least the frames that are wanted, with their ticks, as they are shown; starts the clock at the first."""
-    context = stream.codec_context
-    for packet, wanted in planned(from_key(container.demux(stream)), lambda: clock.limits if clock.begun else None):
-        context.skip_frame = "DEFAULT" if wanted else "NONREF"
-        for picture in packet.decode():
-            if picture.pts is None:
-                continue
-            if not clock.begun:
-                clock.begin(picture.pts)
-            yield picture.pts, picture
+    packets = from_key(container.demux(stream))
+    for picture in decoded(stream.codec_context, packets, lambda: clock.limits if clock.begun else None):
+        if picture.pts is None:
+            continue
+        if not clock.begun:
+            clock.begin(picture.pts)
+        yield picture.pts, picture

@@ -3,12 +3,20 @@
 Turning is a circular shift of whole output columns, so it is exact, has no seam, and leaves nothing that would betray the angle.
 """
 
+import zlib
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 from dataio.format.sphere import resize_table
+from dataio.stream.kernels import lanes, pixels, pixels_resize
+from dataio.stream.kernels.lanes import LANES
+from dataio.stream.kernels.pixels import CHANNELS, turn_row
+from dataio.stream.kernels.pixels_resize import ROWS, deal_rows, mix_columns, mix_row
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -31,6 +39,25 @@ class Resize:
     gain: np.ndarray
     bias: np.ndarray
 
+    @cached_property
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The tables for kernels that take neighbouring pixels: first row (height,) int64, weights (height · taps,) float32, and
+        the same for columns, whose last taps may lie beyond the width and mean the first columns.
+        """
+        return *_neighbours(self.rows, self.row_weights, self.stored[0]), *_neighbours(self.columns, self.column_weights, None)
+
+
+def _neighbours(index: np.ndarray, weight: np.ndarray, end: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """A table without the taps of weight zero on either side, equally many for every pixel, none of which reaches `end`."""
+    lead, count = (weight != 0).argmax(1), (weight != 0).sum(1)
+    taps = int(count.max())
+    start = np.take_along_axis(index, lead[:, None], 1)[:, 0].astype(np.int64)
+    first = start if end is None else np.minimum(start, end - taps)
+    near = np.zeros((len(index), taps), np.float32)
+    for i, skip in enumerate(start - first):
+        near[i, skip : skip + count[i]] = weight[i, lead[i] : lead[i] + count[i]]
+    return first, near.reshape(-1)
+
 
 def plan(stored: tuple[int, int], size: tuple[int, int]) -> Resize:
     """From (height, width) as stored to (height, width) as asked for: anti-aliased, azimuth as a circle, normalised as ImageNet."""
@@ -48,90 +75,93 @@ def rotate(frames: np.ndarray, shift: int, mirror: bool, resize: Resize, out: np
         frames: (F, H, W, 3) uint8 of the stored size.
         shift: output column x shows column (x + shift) mod width of the resized picture.
         mirror: exchange left and right afterwards.
-        out: (3, F, height, width) float32, filled.
+        out: (3, F, height, width) float32, C-contiguous, filled.
 
     Raises:
-        ValueError: a shape or dtype is wrong; the message says which.
+        ValueError: a shape or dtype is wrong, or `out` is not contiguous; the message says which.
     """
     f = len(frames)
     if frames.shape != (f, *resize.stored, 3) or frames.dtype != np.uint8:
         raise ValueError(f"frames are {frames.dtype} {frames.shape}; expected uint8 {(f, *resize.stored, 3)}")
-    if out.shape != (3, f, *resize.size) or out.dtype != np.float32:
+    if out.shape != (3, f, *resize.size):
         raise ValueError(f"out is {out.dtype} {out.shape}; expected float32 {(3, f, *resize.size)}")
+    for i, picture in enumerate(frames):
+        rotate_one(picture, i, shift, mirror, resize, out)
+
+
+def rotate_one(picture: np.ndarray, f: int, shift: int, mirror: bool, resize: Resize, out: np.ndarray) -> None:
+    """The same for one picture, (H, W, 3) uint8, as frame f of `out`: best called while the picture is still in the cache.
+
+    Raises:
+        ValueError: as `rotate`; or there is no frame f.
+    """
+    if picture.shape != (*resize.stored, 3) or picture.dtype != np.uint8:
+        raise ValueError(f"picture is {picture.dtype} {picture.shape}; expected uint8 {(*resize.stored, 3)}")
+    if out.ndim != 4 or out.shape != (3, out.shape[1], *resize.size) or out.dtype != np.float32:
+        raise ValueError(f"out is {out.dtype} {out.shape}; expected float32 (3, F, {resize.size[0]}, {resize.size[1]})")
+    if not out.flags.c_contiguous:
+        raise ValueError(f"out of shape {out.shape} is not contiguous; expected C order")
+    if not 0 <= f < out.shape[1]:
+        raise ValueError(f"f={f}: out holds frames 0 to {out.shape[1] - 1}")
     shift %= resize.size[1]
+    flat = picture.reshape(-1).view()
+    flat.flags.writeable = False  # one numba signature, whether the caller's pixels are read-only or not
     if resize.stored == resize.size:
-        _turn(frames, shift, mirror, resize.gain, resize.bias, out)
+        _turn(flat, f, shift, mirror, resize.gain, resize.bias, out)
     else:
-        r = resize
-        _resize_turn(frames, shift, mirror, r.rows, r.row_weights, r.columns, r.column_weights, r.gain, r.bias, out)
+        _resize(flat, resize.stored[1], *resize.neighbours, f, shift, mirror, resize.gain, resize.bias, out)
 
 
-# Loops run from 0 over slices whose length they take from the output: then LLVM knows that no index is negative, and vectorises
-# the walk over every third byte. With offsets inside the index, the same loop is three times slower.
+def _compiled(revision: int) -> Any:
+    """The kernels, cached on disk by `revision`: numba itself notices changes of this file, not of the vector code they call."""
 
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _level(pixels, gain, bias, line):
-    """Every third byte of `pixels`, scaled, into `line`."""
-    for x in range(line.size):
-        line[x] = pixels[3 * x] * gain + bias
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _level_back(pixels, gain, bias, line):
-    """The same, from the last pixel to the first."""
-    last = 3 * (line.size - 1)
-    for x in range(line.size):
-        line[x] = pixels[last - 3 * x] * gain + bias
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _turn(frames, shift, mirror, gain, bias, out):
-    """Sizes are equal: every output pixel is one input pixel. A row stays in L1 while it is read for its three channels."""
-    count, height, width, _ = frames.shape
-    rows = frames.reshape(count, height, 3 * width)
-    keep = width - shift  # columns before the edge of the stored picture comes up
-    for f in range(count):
+    @njit(nogil=True, cache=True)
+    def turn(picture: Any, f: int, shift: int, mirror: bool, gain: Any, bias: Any, out: Any) -> None:
+        """Sizes are equal: every output pixel is one input pixel."""
+        assert revision  # only so that numba's cache keys the kernel by it
+        _, frames, height, width = out.shape
+        lines = np.empty(CHANNELS * max(width, LANES), np.float32)
+        target, plane = out.reshape(-1), frames * height * width
         for y in range(height):
-            row = rows[f, y]
-            for c in range(3):
-                line = out[c, f, y]
-                if mirror:
-                    _level_back(row[3 * shift + c :], gain[c], bias[c], line[shift:])
-                    _level_back(row[c:], gain[c], bias[c], line[:shift])
-                else:
-                    _level(row[3 * shift + c :], gain[c], bias[c], line[:keep])
-                    _level(row[c:], gain[c], bias[c], line[keep:])
+            to = (f * height + y) * width
+            turn_row(picture, CHANNELS * width * y, width, shift, mirror, gain, bias, lines, target, to, plane)
+
+    @njit(nogil=True, cache=True)
+    def resize(
+        picture: Any,
+        stored_width: int,
+        rows: Any,
+        row_weights: Any,
+        columns: Any,
+        column_weights: Any,
+        f: int,
+        shift: int,
+        mirror: bool,
+        gain: Any,
+        bias: Any,
+        out: Any,
+    ) -> None:
+        """Separable: four output rows are mixed from their input rows, then their columns from those of that mixture."""
+        assert revision
+        _, frames, height, width = out.shape
+        target, plane = out.reshape(-1), frames * height * width
+        row_taps, column_taps = row_weights.size // height, column_weights.size // width
+        mixed = np.zeros(LANES * (stored_width + column_taps), np.float32)
+        line = np.zeros(LANES * max(width, LANES), np.float32)
+        lines = np.empty(ROWS * CHANNELS * max(width, LANES), np.float32)
+        for block in range(0, height, ROWS):
+            top = max(min(block, height - ROWS), 0)  # the last block overlaps another
+            count = min(ROWS, height)
+            for r in range(count):
+                start = CHANNELS * stored_width * rows[top + r]
+                mix_row(picture, start, stored_width, row_weights, row_taps * (top + r), row_taps, mixed, r)
+            for i in range(LANES * column_taps):
+                mixed[LANES * stored_width + i] = mixed[i]
+            mix_columns(mixed, columns, column_weights, width, shift, mirror, line)
+            deal_rows(line, width, gain, bias, lines, target, (f * height + top) * width, count, plane)
+
+    return turn, resize
 
 
-@njit(nogil=True, cache=True, fastmath=True)
-def _add(mixed, row, weight):
-    for x in range(mixed.size):
-        mixed[x] += weight * row[x]
-
-
-@njit(nogil=True, cache=True, fastmath=True)
-def _resize_turn(frames, shift, mirror, rows, row_weights, columns, column_weights, gain, bias, out):
-    """Separable: an output row is mixed from its input rows, contiguous and in L1, then its columns are gathered from that."""
-    count, stored_height, stored_width, _ = frames.shape
-    pictures = frames.reshape(count, stored_height, 3 * stored_width)
-    height, width = out.shape[2:]
-    mixed = np.empty(3 * stored_width, np.float32)
-    for f in range(count):
-        for y in range(height):
-            mixed[:] = 0
-            for j in range(rows.shape[1]):
-                if row_weights[y, j] != 0:
-                    _add(mixed, pictures[f, rows[y, j]], row_weights[y, j])
-            for x in range(width):
-                source = x + shift - (width if x + shift >= width else 0)
-                r, g, b = np.float32(0), np.float32(0), np.float32(0)
-                for i in range(columns.shape[1]):
-                    weight, at = column_weights[source, i], 3 * columns[source, i]
-                    r += weight * mixed[at]
-                    g += weight * mixed[at + 1]
-                    b += weight * mixed[at + 2]
-                to = width - 1 - x if mirror else x
-                out[0, f, y, to] = r * gain[0] + bias[0]
-                out[1, f, y, to] = g * gain[1] + bias[1]
-                out[2, f, y, to] = b * gain[2] + bias[2]
+_SOURCES = b"".join(Path(module.__file__ or "").read_bytes() for module in (lanes, pixels, pixels_resize))
+_turn, _resize = _compiled(zlib.crc32(_SOURCES) | 1)

@@ -8,10 +8,14 @@ Two kinds of work can be left out without changing a wanted frame:
   the key frame's leading pictures (shown before it, decoded after it), which refer to what was dropped.
 
 At 4 of 30 frames a second this saves half the decoding of a file with B-frames, and nearly all of an all-intra one.
+
+Where something was left out before a key frame, the decoder is emptied, as for a jump within the file: in an open group of pictures
+the key frame is no new beginning to it, and it would show it before frames that it still holds.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import av
 
@@ -20,8 +24,28 @@ _MOST_PACKETS, _MOST_BYTES = 256, 24 * 2**20  # looked ahead; a longer group of 
 _REORDER = 32  # packets that may follow a frame in the file and yet be shown before it: no codec has more than 16
 
 
-def planned(packets: Iterator[Packet], limits: Callable[[], Sequence[int] | None]) -> Iterator[tuple[Packet, bool]]:
-    """The packets to be decoded, in their order, each with whether its frame is wanted.
+class Step(NamedTuple):
+    """A packet to be decoded, whether its frame is wanted, and whether it begins anew: packets before it were left out."""
+
+    packet: Packet
+    wanted: bool
+    anew: bool
+
+
+def decoded(
+    context: av.VideoCodecContext, packets: Iterator[Packet], limits: Callable[[], Sequence[int] | None]
+) -> Iterator[av.VideoFrame]:
+    """At least the wanted frames, in the order of display. packets, limits: as in `planned`."""
+    for step in planned(packets, limits):
+        if step.anew:
+            yield from context.decode(None)
+            context.flush_buffers()
+        context.skip_frame = "DEFAULT" if step.wanted else "NONREF"
+        yield from context.decode(step.packet)
+
+
+def planned(packets: Iterator[Packet], limits: Callable[[], Sequence[int] | None]) -> Iterator[Step]:
+    """The packets to be decoded, in their order.
 
     Args:
         packets: of one stream, as demuxed; a last one without data flushes the decoder.
@@ -29,14 +53,18 @@ def planned(packets: Iterator[Packet], limits: Callable[[], Sequence[int] | None
             is not later. None as long as the clock's origin is unknown; until then everything is wanted.
     """
     ahead: list[Packet] = []
+    begins = False
     while chunk := _chunk(packets, ahead):
         chosen: list[bool | None] | None = None
+        ends = False
         for i, packet in enumerate(chunk):
             if chosen is None and (wanted := limits()) is not None:
-                chosen = _choose(chunk, ahead, wanted)
+                chosen, ends = _choose(chunk, ahead, wanted)
             verdict = chosen[i] if chosen else True
             if verdict is not None:
-                yield packet, verdict
+                yield Step(packet, verdict, begins)
+                begins = False
+        begins = begins or ends
 
 
 def _chunk(packets: Iterator[Packet], ahead: list[Packet]) -> list[Packet]:
@@ -72,12 +100,14 @@ def _certain(ahead: Sequence[Packet], cut: int, read: int) -> bool:
     return key.pts is None or last.dts is None or last.dts > key.pts or read - cut > _REORDER
 
 
-def _choose(chunk: Sequence[Packet], ahead: Sequence[Packet], limits: Sequence[int]) -> list[bool | None]:
-    """For each packet of a chunk: wanted (True), needed at most as a reference (False), or not at all (None)."""
+def _choose(chunk: Sequence[Packet], ahead: Sequence[Packet], limits: Sequence[int]) -> tuple[list[bool | None], bool]:
+    """For each packet of a chunk: wanted (True), needed at most as a reference (False), or not at all (None); and whether the end
+    of the chunk is left out.
+    """
     ticks = [packet.pts if packet.size else None for packet in (*chunk, *ahead)]  # a packet without data only flushes the decoder
     stamps = sorted(tick for tick in ticks if tick is not None)
     if len(stamps) < sum(packet.size > 0 for packet in (*chunk, *ahead)):
-        return [True] * len(chunk)
+        return [True] * len(chunk), False
 
     def wanted(tick: int | None) -> bool:
         if tick is None:
@@ -95,7 +125,8 @@ def _choose(chunk: Sequence[Packet], ahead: Sequence[Packet], limits: Sequence[i
     if ahead and ahead[0].is_keyframe and not any(wanted(after[i]) for i in _leading(ahead, after)):
         last = max((i for i, verdict in enumerate(verdicts) if verdict), default=-1)
         verdicts[last + 1 :] = [None] * (len(verdicts) - last - 1)
-    return verdicts
+        return verdicts, last + 1 < len(verdicts)
+    return verdicts, False
 
 
 def _leading(packets: Sequence[Packet], ticks: Sequence[int | None]) -> list[int]:
