@@ -6,68 +6,80 @@ A ceiling is made of the fastest of them, so a new idea is added here first, and
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
 
 from dataio.stream.batch_cpu import sound_shape
 from dataio.stream.decode import graphs
+from dataio.stream.decode.jpeg import Decoder, JpegFrames, available, decode
 from dataio.stream.kernels import rotate, stft
-from dataio.stream.reader import RawClip
+from dataio.stream.reader import RawClip, Sound
 from dataio.stream.spec import ClipSpec
 
 Contenders = dict[str, Callable[[], object]]
+DECODERS: dict[Decoder, str] = {"turbo": "libjpeg-turbo (simplejpeg)", "torchvision": "torchvision decode_jpeg"}
 
 
 @contextmanager
 def decode_cpu(raws: list[RawClip], size: tuple[int, int], threads: int) -> Iterator[Contenders]:
-    """JPEGs of a batch → uint8 pixels of the stored size."""
-    jpegs = [jpeg for raw in raws for jpeg in raw.jpegs]
-    out = np.empty((len(jpegs), *size, 3), np.uint8)
-    chunks = [range(i, min(i + 8, len(jpegs))) for i in range(0, len(jpegs), 8)]
-    pipe = graphs.frames("cpu", batch=len(jpegs), threads=threads)
-    tensors = [torch.from_numpy(jpeg.copy()) for jpeg in jpegs]
+    """JPEGs of a batch → uint8 pixels of the stored size, all of them the same (decode/jpeg.py says which)."""
+    clips = [raw.picture.parts for raw in raws]
+    jpegs = [jpeg for clip in clips for jpeg in clip]
+    out = np.empty((len(clips), len(clips[0]), *size, 3), np.uint8)
+    with ThreadPoolExecutor(threads) as pool, _dali_frames(jpegs, threads) as dali:
+        found: Contenders = {"DALI decoders.image, flat batch": dali}
+        for name in available():
 
-    def dali() -> np.ndarray:
+            def batch(i: int, name: Decoder = name) -> None:
+                for f, jpeg in enumerate(clips[i]):
+                    decode(jpeg, out[i, f], name)
+
+            def cached(i: int, name: Decoder = name) -> None:
+                picture = np.empty((*size, 3), np.uint8)
+                for jpeg in clips[i]:
+                    decode(jpeg, picture, name)
+
+            found[f"{DECODERS[name]}, threads, into memory"] = partial(_each, pool, batch, len(clips))
+            found[f"{DECODERS[name]}, threads, into the cache"] = partial(_each, pool, cached, len(clips))
+        yield found
+
+
+@contextmanager
+def _dali_frames(jpegs: list[np.ndarray], threads: int) -> Iterator[Callable[[], np.ndarray]]:
+    pipe = graphs.frames("cpu", batch=len(jpegs), threads=threads)
+
+    def run() -> np.ndarray:
         pipe.feed_input("jpeg", jpegs)
         return np.asarray(pipe.run()[0].as_tensor())
 
-    with ThreadPoolExecutor(threads) as pool:
+    yield run
 
-        def torchvision_threads() -> list[torch.Tensor]:
-            from torchvision.io import decode_jpeg
 
-            return [
-                picture for part in pool.map(lambda chunk: [decode_jpeg(tensors[i]) for i in chunk], chunks) for picture in part
-            ]
+def _each(pool: ThreadPoolExecutor, work: Callable[[int], object], count: int) -> None:
+    """One task a clip, as in the loader."""
+    list(pool.map(work, range(count)))
 
-        found: Contenders = {"DALI decoders.image, flat batch": dali, "torchvision decode_jpeg, threads": torchvision_threads}
-        try:
-            import simplejpeg
-        except ImportError:  # a development tool; an offline GPU host may not have it
-            pass
-        else:
 
-            def turbo(chunk: range) -> None:
-                for i in chunk:
-                    simplejpeg.decode_jpeg(jpegs[i].data, "RGB", fastdct=True, fastupsample=True, buffer=out[i])
-
-            found["libjpeg-turbo (simplejpeg), threads"] = lambda: (list(pool.map(turbo, chunks)), out)[1]
-        yield found
+def _sound(raw: RawClip) -> Sound:
+    assert raw.sound is not None, "the spec asks for sound"
+    return raw.sound
 
 
 @contextmanager
 def spectrogram_cpu(raws: list[RawClip], spec: ClipSpec, threads: int) -> Iterator[Contenders]:
     """PCM windows of a batch → the kind of sound that the spec asks for; peers only for those that they can give."""
     out = np.empty((len(raws), *sound_shape(spec)), np.float32)
-    signals = [np.ascontiguousarray(pair[:, ear]) for raw in raws for pair in raw.pairs for ear in (0, 1)]
-    gains = [np.float32(gain) for raw in raws for gain in raw.gains.reshape(-1)]
+    signals = [np.ascontiguousarray(pair[:, ear]) for raw in raws for pair in _sound(raw).pairs for ear in (0, 1)]
+    gains = [np.float32(gain) for raw in raws for gain in _sound(raw).gains.reshape(-1)]
     hann = torch.from_numpy(graphs.HANN)
 
     def ours(i: int) -> None:
-        for p, pcm in enumerate(raws[i].pairs):
+        sound = _sound(raws[i])
+        for p, pcm in enumerate(sound.pairs):
             target = out[i, p] if spec.sound == "ipd" else out[i, 2 * p : 2 * p + 2]
-            stft.spectrogram(pcm, raws[i].gains[p], target, spec.sound)
+            stft.spectrogram(pcm, sound.gains[p], target, spec.sound)
 
     def ear(i: int) -> torch.Tensor:
         x = torch.from_numpy(signals[i].astype(np.float32)) * float(gains[i] / 32768)
@@ -99,7 +111,44 @@ def rotate_cpu(raws: list[RawClip], stored: tuple[int, int], spec: ClipSpec, thr
     quarter = spec.size[1] // 4
     with ThreadPoolExecutor(threads) as pool:
 
-        def ours(i: int) -> None:
+        def memory(i: int) -> None:
             rotate.rotate(pixels[i], quarter * (i % 4), False, plan, out[i])
 
-        yield {"Sonosphere rotate, threads": lambda: list(pool.map(ours, range(len(raws))))}
+        def cached(i: int) -> None:
+            """As where a picture was just decoded, which the decode stage has been charged for."""
+            for f in range(spec.frames):
+                rotate.rotate_one(pixels[i, 0], f, quarter * (i % 4), False, plan, out[i])
+
+        yield {
+            "Sonosphere rotate, threads, from memory": partial(_each, pool, memory, len(raws)),
+            "Sonosphere rotate, threads, from the cache": partial(_each, pool, cached, len(raws)),
+        }
+
+
+@contextmanager
+def frames_cpu(raws: list[RawClip], stored: tuple[int, int], spec: ClipSpec, threads: int) -> Iterator[Contenders]:
+    """JPEGs of a batch → turned, resized, normalised float32 in the layout of the batch: decode and rotate in one."""
+    clips = [raw.picture.parts for raw in raws]
+    out = np.empty((len(raws), 3, spec.frames, *spec.size), np.float32)
+    plan = rotate.plan(stored, spec.size)
+    quarter = spec.size[1] // 4
+    with (
+        ThreadPoolExecutor(threads) as pool,
+        _dali_frames([jpeg for clip in clips for jpeg in clip], threads) as dali,
+    ):
+
+        def turn(pixels: np.ndarray, i: int) -> None:
+            frames = pixels[spec.frames * i : spec.frames * (i + 1)]
+            rotate.rotate(frames, quarter * (i % 4), False, plan, out[i])
+
+        found: Contenders = {"DALI flat batch, then Sonosphere rotate": lambda: _each(pool, partial(turn, dali()), len(clips))}
+        for name in available():
+
+            def write(i: int, frames: JpegFrames) -> None:
+                frames.write(clips[i], quarter * (i % 4), False, out[i])
+
+            ours = JpegFrames(stored, spec.size, name)
+            found[f"{DECODERS[name]} and rotate, picture by picture"] = partial(
+                _each, pool, partial(write, frames=ours), len(clips)
+            )
+        yield found

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 BATCH = 32  # clips, of a contrastive batch on one card
-WINDOW = 4  # shards that the loader shuffles together by default
+WINDOW = 8  # shards that the loader shuffles together by default
 
 K = TypeVar("K", bound=Hashable)  # a recording, or a class
 
@@ -107,8 +107,8 @@ def windows(shards: Sequence[Mapping[K, int]], window: int) -> list[dict[K, int]
 def mixing(split: str, shards: Sequence[Mapping[int, int]], whole: np.ndarray, batch: int = BATCH, window: int = WINDOW) -> Mixing:
     """How well a split is mixed.
 
-    An epoch permutes the shards before it cuts windows (`stream/order.py`). So a random sample of them in random order, cut in the
-    same way, gives windows as an epoch's are, and unbiased means.
+    An epoch permutes the shards before it cuts windows (`stream/order/epoch.py`). So a random sample of them in random order, cut
+    in the same way, gives windows as an epoch's are, and unbiased means.
 
     Args:
         shards: {recording: clips} of the shards looked into, in random order.

@@ -76,7 +76,7 @@ class Batcher(Protocol):
         """Wait for it. `check` is called a few times a second meanwhile, and may raise."""
 
     def queues(self) -> dict[str, float]:
-        """How full the queues before the stages are, by name of the stage."""
+        """Clips that wait for a thread, by the kind of thread: `read`, `clip`."""
 
     @property
     def buffer_bytes(self) -> int: ...

@@ -107,7 +107,7 @@ class CpuBatcher:
 
     def queues(self) -> dict[str, float]:
         found = {"read": float(self._readers.waiting)} if self._readers is not None else {}
-        return found | {"decode": float(self._workers.waiting)}
+        return found | {"clip": float(self._workers.waiting)}
 
     @property
     def buffer_bytes(self) -> int:

@@ -10,16 +10,15 @@ from dataio.stream.health import Health, Ward
 from dataio.stream.meter import Meter
 from dataio.stream.order.mixture import Order
 from dataio.stream.pictures import Pictures, frames
-from dataio.stream.producer import AHEAD, Producer
+from dataio.stream.producer import AHEAD, Planned, Producer
 from dataio.stream.sets import Sets
 from dataio.stream.spec import ClipSpec
 from dataio.stream.store.errors import StalledError
-from dataio.stream.store.local import LocalStore
-from dataio.stream.store.store import Store
 from dataio.stream.supply import Supply
 
 _GRACE = 5.0  # seconds beyond its deadline in which a store may say itself what is wrong
 _REMOTE_READERS = 16
+_WINDOWS = 3  # windows of shards that stores are told of: the one that is read, and two to come
 
 Steps = Callable[[int, int], Iterator[Step]]
 
@@ -34,6 +33,7 @@ class Engine:
         order: Order,
         *,
         seed: int,
+        window: int,
         batch_size: int,
         device: str,
         threads: int,
@@ -49,9 +49,11 @@ class Engine:
         self.supply = Supply(sets.readers, order, seed, self._ward, meter)
         self.device = self._usable(device)
         self._producer: Producer | None = None
+        self._order, self._window = order, window
+        self._expected: dict[int, list[int]] = {}
         self._at: tuple[int, int] | None = None
         if readers is None:
-            readers = _REMOTE_READERS if any(_remote(store) for store in sets.stores) else 0
+            readers = _REMOTE_READERS if sets.remote else 0
         self._batcher = self._make(spec, batch_size, threads, readers, decoder)
 
     def _usable(self, device: str) -> str:
@@ -104,7 +106,7 @@ class Engine:
         """
         if self._producer is None or self._at != (epoch, position):
             self.stop()
-            planned = ((step, self.supply.picks(step.epoch, step.positions)) for step in steps(epoch, position))
+            planned = (self._planned(step) for step in steps(epoch, position))
             self._producer = Producer(self._batcher, planned, self._prefetch, self._meter, self._check)
         try:
             item = self._producer.get()
@@ -116,6 +118,20 @@ class Engine:
         self._at = item[0].epoch, item[0].end
         return item
 
+    def _planned(self, step: Step) -> Planned:
+        if self._sets.remote:
+            self._expect(step)
+        return step, self.supply.picks(step.epoch, step.positions)
+
+    def _expect(self, step: Step) -> None:
+        """Tell the stores which shards come next, so that they can fetch them."""
+        ahead = self._order.shards_ahead(step.epoch, step.begin, _WINDOWS * self._window * len(self._sets.stores))
+        for source, store in enumerate(self._sets.stores):
+            rows = [row for s, row in ahead if s == source]
+            if rows != self._expected.get(source):
+                self._expected[source] = rows
+                store.expect(rows)
+
     def ended(self, epoch: int) -> None:
         """The consumer has had all steps of this epoch: the next batch is the first of the one that follows."""
         self._at = epoch + 1, 0
@@ -124,7 +140,7 @@ class Engine:
         """Raises StalledError when a read has taken longer than it may."""
         for store in self._sets.stores:
             for p in store.pending():
-                if p.seconds > self._deadline + (_GRACE if _remote(store) else 0):
+                if p.seconds > self._deadline + (_GRACE if store.remote else 0):
                     raise StalledError(
                         f"reading {store} hangs: {p.shard} at byte {p.offset} has not come for {p.seconds:.0f} s "
                         f"(deadline={self._deadline:g})",
@@ -151,8 +167,4 @@ class Engine:
         self.stop()
         self._batcher.close()
         self._sets.close()
-
-
-def _remote(store: Store) -> bool:
-    """Whether reading is mostly waiting, and the store itself knows when it has waited long enough."""
-    return not isinstance(store, LocalStore)
+        self._meter.close()

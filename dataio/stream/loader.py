@@ -13,7 +13,7 @@ from dataio.stream import state
 from dataio.stream.batch import Batch, Step
 from dataio.stream.engine import Engine
 from dataio.stream.health import Health
-from dataio.stream.meter import Meter
+from dataio.stream.meter import Meter, Trace
 from dataio.stream.order.mixture import Order
 from dataio.stream.order.steps import LAST_BATCH, LastBatch, cut, steps
 from dataio.stream.sets import Sets
@@ -101,9 +101,10 @@ class ClipLoader:
         self.spec, self.batch_size, self.last_batch = spec, batch_size, last_batch
         self.split, self.seed, self.epoch, self.window, self.shuffle = split, seed, epoch, window, shuffle
         self.shares = dict(shares) if shares is not None else None
-        self.meter = Meter()
         self._sets = Sets(places, spec, split, cache=cache, deadline=deadline)
         try:
+            record = Trace(trace, self.rank) if trace is not None else None
+            self.meter = Meter(record, remote=self._sets.remote)
             weights = [self.shares[name] for name in self._sets.names] if self.shares is not None else None
             self.order = Order(self._sets.sources, seed=seed, window=window, shuffle=shuffle, shares=weights)
             self._engine = Engine(
@@ -111,6 +112,7 @@ class ClipLoader:
                 spec,
                 self.order,
                 seed=seed,
+                window=window,
                 batch_size=batch_size,
                 device=device,
                 threads=threads,
@@ -160,7 +162,7 @@ class ClipLoader:
             self.epoch, self._position = self.epoch + 1, 0
         finally:
             self._iterating = False
-            getattr(self.meter, "paused", lambda: None)()
+            self.meter.paused()
 
     def _left(self, position: int) -> bool:
         """Whether a step of the epoch begins at this position."""

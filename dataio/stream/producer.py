@@ -55,6 +55,7 @@ class Producer:
             self._quietly_put(error)
 
     def _finish(self, job: Job) -> None:
+        self._meter.queues(self._batcher.queues())
         self._put((job.step, self._batcher.finish(job, self._check_both)))
 
     def _check_both(self) -> None:

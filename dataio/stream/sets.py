@@ -65,6 +65,10 @@ class Sets:
         print(f"sonosphere: {text}", file=sys.stderr)
 
     @property
+    def remote(self) -> bool:
+        return any(store.remote for store in self.stores)
+
+    @property
     def stores(self) -> list[Store]:
         return [reader.store for reader in self.readers]
 

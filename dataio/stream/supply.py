@@ -153,6 +153,7 @@ class Supply:
                 return served
             except CorruptClipError as error:
                 failed += 1
+                self.meter.event("replaced", shard=error.shard, key=error.key, reason=error.reason)
                 self.ward.ill(error, pick.source, failed)
                 pick, first = self.after(pick), None
 

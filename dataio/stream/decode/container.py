@@ -46,7 +46,7 @@ def numbered(
     *,
     held: int | None = None,
     size: tuple[int, int] | None = None,
-    least: tuple[int, int] = (_LONGEST, _LONGEST),
+    least: tuple[int, int] | None = None,
     interpolate: bool = False,
 ) -> Iterator[np.ndarray]:
     """Frames by their numbers, of a container that the builder encoded.
@@ -56,9 +56,9 @@ def numbered(
         numbers: ascending, from 0 in the order of display; one may come several times.
         held: frames that the container must hold; None: as many as the last number needs.
         size: (height, width) that it must have, pixels; None: any.
-        least: (height, width) that is needed. A picture that is k times as large, for a whole k that divides its sides, comes as
-            the means of its k × k blocks, which have no seam at ±180°. Resized from there, 99.9 % of values are within 7 grey
-            levels of what the whole picture gives if this is twice the size wanted, within 24 if it is that size.
+        least: (height, width) that is needed; None: the whole. A picture that is k times as large, for a whole k that divides its
+            sides, comes as the means of its k × k blocks, which have no seam at ±180°. Resized from there, 99.9 % of values are
+            within 7 grey levels of what the whole picture gives if this is twice the size wanted, within 24 if it is that size.
         interpolate: chroma, in pictures that come as they are.
 
     Yields:
@@ -81,7 +81,7 @@ def timed(
     times: Sequence[float],
     *,
     size: tuple[int, int] | None = None,
-    least: tuple[int, int] = (_LONGEST, _LONGEST),
+    least: tuple[int, int] | None = None,
     interpolate: bool = False,
 ) -> Iterator[np.ndarray]:
     """The frames on display at these times, of a container whose packets were copied from a recording.
@@ -132,7 +132,7 @@ def _pictures(
     data: Any,
     choose: Callable[[Sequence[int], Fraction], list[int]],
     size: tuple[int, int] | None,
-    least: tuple[int, int],
+    least: tuple[int, int] | None,
     interpolate: bool,
     *,
     encoded: bool,
@@ -150,7 +150,7 @@ def _pictures(
         context.options = {"max_pixels": str(4 * (shape[0] + 128) * (shape[1] + 128))}
         context.thread_count = 1
         context.open()  # while it skips nothing: dav1d would never unlearn it
-        reduced = reduction(shape, least)
+        reduced = reduction(shape, least) if least else 1
         limits = sorted(set(wanted))
         found = decoded(context, iter(packets), lambda: limits)
         picture, rgb = None, None

@@ -1,7 +1,8 @@
 """The DALI graph for video containers: VP9 and MJPEG on the CPU, and on a GPU also H.264, HEVC and AV1, by NVDEC.
 
 On the CPU `container.numbered` is faster: by a tenth to a quarter where all frames are needed, and six times where eight of sixty
-all-intra ones are, since DALI decodes what lies between. The GPU's part is written for it, and was not run yet.
+all-intra ones are, since DALI decodes what lies between. Its pictures are those of `numbered` with `interpolate`, bit for bit. The
+GPU's part is written for it, and was not run yet.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ from collections.abc import Sequence
 from nvidia.dali import fn, pipeline_def
 from nvidia.dali.pipeline import Pipeline
 from nvidia.dali.types import DALIDataType
+
+from dataio.stream.decode.graphs import device_id
 
 CPU_CODECS = ("vp9", "mjpeg")
 """What DALI decodes without a GPU."""
@@ -29,8 +32,6 @@ def containers(device: str, *, batch: int, threads: int, numbers: Sequence[int] 
         numbers: of the F frames, in the order of display, for every clip; None: they are fed as `numbers`, (F,) int32 each, as for
             copied packets, of which every clip has its own (see `container.numbers_at`).
     """
-    from dataio.stream.decode.graphs import device_id
-
     pipe = _containers(
         device,
         list(numbers) if numbers is not None else None,

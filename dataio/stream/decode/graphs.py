@@ -11,7 +11,7 @@ HANN = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.fl
 """The periodic Hann window, as torch has it; DALI's own default is the symmetric one, off by 0.25 %."""
 
 
-def _device_id(device: str) -> int | None:
+def device_id(device: str) -> int | None:
     if device == "cpu":
         return None
     import torch
@@ -31,7 +31,7 @@ def frames(device: str, *, batch: int, threads: int) -> Pipeline:
     One flat batch of single pictures decodes twice as fast as eight operators a clip, and spreads evenly over the threads.
     """
     pipe = _frames(
-        device, batch_size=batch, num_threads=threads, device_id=_device_id(device), prefetch_queue_depth=1, exec_dynamic=False
+        device, batch_size=batch, num_threads=threads, device_id=device_id(device), prefetch_queue_depth=1, exec_dynamic=False
     )
     pipe.build()
     return pipe
@@ -65,7 +65,7 @@ def sound(device: str, *, batch: int, threads: int, kind: str) -> Pipeline:
         kind,
         batch_size=batch,
         num_threads=threads,
-        device_id=_device_id(device),
+        device_id=device_id(device),
         prefetch_queue_depth=1,
         exec_dynamic=False,
     )

@@ -60,12 +60,13 @@ def copy(line: Any, out: Any) -> None:
 def turn_row(
     row: Any, start: int, width: int, shift: int, mirror: bool, gain: Any, bias: Any, lines: Any, out: Any, to: int, plane: int
 ) -> None:
-    """Write a row of uint8 pixels into three planes. row, out: flat, from `start` and `to` on. lines: scratch, 3 · max(width, 16)"""
+    """Write a row of uint8 pixels into three planes. row, out: flat, from `start` and `to` on. lines: 3 · max(width, 16)"""
     length, last = lines.size // CHANNELS, max(width - LANES, 0)
     for block in range(0, width, LANES):
         x = min(block, last)  # the last block overlaps another
         expect(out, to + x, plane)
-        source = (x + shift) % width
+        source = x + shift
+        source -= width if source >= width else 0
         if source <= last and width >= LANES:
             if mirror:
                 _deal_back(row, start + CHANNELS * source, gain, bias, lines, length - LANES - x, length)

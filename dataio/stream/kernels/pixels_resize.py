@@ -94,7 +94,8 @@ def mix_columns(mixed: Any, columns: Any, weights: Any, width: int, shift: int, 
     """Four rows of the output, [width, 16], turned and perhaps mirrored."""
     taps = weights.size // width
     for x in range(width):
-        source = ((width - 1 - x if mirror else x) + shift) % width
+        source = (width - 1 - x if mirror else x) + shift
+        source -= width if source >= width else 0
         _mix_columns(mixed, LANES * columns[source], weights, taps * source, taps, line, LANES * x)
 
 

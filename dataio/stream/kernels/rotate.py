@@ -104,7 +104,7 @@ def rotate_one(picture: np.ndarray, f: int, shift: int, mirror: bool, resize: Re
     if not 0 <= f < out.shape[1]:
         raise ValueError(f"f={f}: out holds frames 0 to {out.shape[1] - 1}")
     shift %= resize.size[1]
-    flat = picture.reshape(-1).view()
+    flat = np.ascontiguousarray(picture).reshape(-1)
     flat.flags.writeable = False  # one numba signature, whether the caller's pixels are read-only or not
     if resize.stored == resize.size:
         _turn(flat, f, shift, mirror, resize.gain, resize.bias, out)

@@ -20,14 +20,14 @@ _NUMBERS = frozenset(
 _STATUS = frozenset((408, 425, 429, 500, 502, 503, 504))  # RFC 9110, RFC 6585: the server asks to come again, or may recover
 _KINDS = frozenset(  # of libraries that are not imported here: aiohttp, botocore, urllib3, requests, azure, google
     (
-        *("ClientConnectionError", "ClientPayloadError", "HTTPClientError", "IncompleteReadError", "ResponseStreamingError"),
+        *("ClientConnectionError", "ClientPayloadError", "ConnectionClosedError", "IncompleteReadError", "ResponseStreamingError"),
         *(
             "IncompleteRead",
             "ProtocolError",
             "ServiceRequestError",
             "ServiceResponseError",
             "TransportError",
-            *("ChunkedEncodingError", "ConnectionError"),
+            *("ChunkedEncodingError", "ConnectionError", "ReadTimeoutError", "ConnectTimeoutError", "ProxyConnectionError"),
         ),
     )
 )
@@ -132,13 +132,15 @@ def persist(
     """
     begin, attempts = time.monotonic(), 0
     pauses = patience.pauses()
+    failed: Exception | None = None
     while True:
         attempts += 1
         try:
             value = attempt(max(patience.deadline - (time.monotonic() - begin), 0.001))
             return Outcome(value, None, attempts, time.monotonic() - begin)
         except Exception as error:
-            failed = error
+            if failed is None or type(error) is not TimeoutError:  # that the deadline cut off the last one explains nothing
+                failed = error
         seconds = time.monotonic() - begin
         if not may_pass(failed):
             return Outcome(None, failed, attempts, seconds, final=True)

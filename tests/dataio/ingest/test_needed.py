@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from dataio.ingest.media import picture
 from dataio.ingest.media.picture import frames_at
+from dataio.media import needed
 
 FRAMES, SIZE, FPS = 100, (64, 128), 25
 
@@ -55,7 +55,7 @@ def _all(path: Path) -> list[av.VideoFrame]:
         return list(container.decode(video=0))
 
 
-@pytest.mark.parametrize("step", [1, 2, 3.3, 6.25, 19, 60])
+@pytest.mark.parametrize("step", [1, 2, 3.3, 6.25, 19, 32.5, 60])
 @pytest.mark.parametrize("offset", [0.0, 0.7])
 def test_every_wanted_frame_is_the_one_that_full_decoding_shows(video: Path, step: float, offset: float) -> None:
     every = _all(video)
@@ -71,14 +71,14 @@ def test_every_wanted_frame_is_the_one_that_full_decoding_shows(video: Path, ste
 def _decoded(path: Path, times: list[float], monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """How many packets reach the decoder for these times, and how many of them as wanted."""
     seen = []
-    original = picture.planned
+    original = needed.planned
 
     def counting(*args):
-        for packet, wanted in original(*args):
-            seen.append(wanted)
-            yield packet, wanted
+        for step in original(*args):
+            seen.append(step.wanted)
+            yield step
 
-    monkeypatch.setattr(picture, "planned", counting)
+    monkeypatch.setattr(needed, "planned", counting)
     list(frames_at(path, times))
     return len(seen), sum(seen)
 

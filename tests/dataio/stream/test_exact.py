@@ -225,8 +225,8 @@ def test_damage_is_replaced_and_listed_the_same_for_every_world(tmp_path):
     assert set(first) == set(range(400)) - lost
     # the one that comes instead is the next healthy one of the order, and its own turn comes too
     with ClipLoader(shards, whole, batch_size=16, epochs=1, health=Health(None)) as loader:
-        planned = [pick.clip for pick in loader._engine._supply.picks(0, np.arange(400))]
-        after = [pick.clip for pick in loader._engine._supply.picks(1, np.arange(400))]
+        planned = [pick.clip for pick in loader.planned(0, np.arange(400))]
+        after = [pick.clip for pick in loader.planned(1, np.arange(400))]
     endless = planned + after
     assert first == [next(clip for clip in endless[i:] if clip not in lost) for i in range(400)]
 

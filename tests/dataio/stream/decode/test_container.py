@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import Interpolation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ from tests.media import numbered as striped
 REAL = Path(__file__).parents[5] / "shared" / "real" / "alcatraz360.mp4"
 CODECS = tuple(EXTENSIONS)
 FPS = 25
+CAREFUL = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
 
 
 def _scene(count: int, height: int = 64, width: int = 128) -> list[np.ndarray]:
@@ -186,13 +188,27 @@ def test_reduced_and_turned_is_near_resized_and_turned() -> None:
         ((56, 112), (112, 224), (128, 256), 7),
     ):
         outs = []
-        for asked in ((999, 999), least):
+        for asked in (None, least):
             shown = np.stack(list(numbered(data, [0, 1], least=asked, interpolate=True)))
             out = np.empty((3, 2, *size), np.float32)
             rotate.rotate(shown, 10, True, rotate.plan(shown.shape[1:3], size), out)
             outs.append(out * np.array(rotate.STD)[:, None, None, None] * 255)
         assert shown.shape == (2, *shape, 3)
         assert np.percentile(np.abs(outs[0] - outs[1]), 99.9) < most
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason=f"no real recording at {REAL}")
+@pytest.mark.parametrize("codec", ["h264", "vp9"])
+def test_repeated_chroma_is_near_interpolated_chroma(codec: str) -> None:
+    """Which is nearer to what was encoded: the tolerance between decoders."""
+    pictures = np.array([each.rgb(256, 512) for each in frames_at(REAL, [0.0, 0.25])])
+    data = encode_video(pictures, fps=4, codec=codec)
+    plain, fine = (np.stack(list(numbered(data, [0, 1], interpolate=how))).astype(int) for how in (False, True))
+    assert np.array_equal(fine, _every(data, CAREFUL))
+    assert np.abs(plain - fine).mean() < 1.5
+    assert np.percentile(np.abs(plain - fine), 99.9) <= 10
+    errors = [np.square(shown - pictures).mean() for shown in (fine, plain)]
+    assert errors[0] < errors[1] < 1.8 * errors[0]
 
 
 @settings(deadline=None, max_examples=20)
