@@ -100,7 +100,10 @@ def _run(
         iterators: list[Iterator[Any]] = [iter(loader) for loader in loaders]
         taken = 0
         while steps is None or taken < steps:
-    @@            if state is not None and not taken:
+            batches = [found for iterator in iterators if (found := next(iterator, None)) is not None]
+            if not batches:
+                break
+            if state is not None and not taken:
                 times.append((time.perf_counter() - began) / world)
             seen += [clip for part in batches for clip in part["clip"].tolist()]
             taken += 1

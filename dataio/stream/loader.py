@@ -208,8 +208,8 @@ class ClipLoader:
         self.epoch, self._position = state.restore(saved, self.state_dict(), self.clips)
 
     def report(self) -> dict[str, Any]:
-        """Stages, queues, rate and verdict since the loader was made (see `Meter.report`), with `fallbacks`, `health`, `stores`, the
-        `decoder` and the memory of the batches.
+        """Stages, queues, rate and verdict since the loader was made (see `Meter.report`), with `fallbacks`, `health`, `stores`,
+        the `decoder` and the memory of the batches.
         """
         return self.meter.report() | {"fallbacks": list(self.fallbacks)} | self._engine.report()
 

@@ -55,8 +55,9 @@ class Producer:
             self._quietly_put(error)
 
     def _finish(self, job: Job) -> None:
-        self._meter.queues(self._batcher.queues())
-        self._put((job.step, self._batcher.finish(job, self._check_both)))
+        batch = self._batcher.finish(job, self._check_both)
+        self._meter.queues(self._batcher.queues())  # not before: just after the next batch was started, there is always something
+        self._put((job.step, batch))
 
     def _check_both(self) -> None:
         if self._stopping.is_set():

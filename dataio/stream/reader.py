@@ -56,6 +56,12 @@ class RawClip:
     sound: Sound | None = None
     maps: dict[str, np.ndarray] = field(default_factory=dict)
 
+    @property
+    def bytes(self) -> int:
+        """That were asked for; blocks of checksums and what lies between members come on top."""
+        parts = [*self.picture.parts, *self.maps.values(), *(self.sound.pairs if self.sound else ())]
+        return sum(part.nbytes for part in parts)
+
     # INTERIM for benchmarks/contenders
     @property
     def jpegs(self):

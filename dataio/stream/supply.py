@@ -109,8 +109,9 @@ class Supply:
             CorruptClipError: the clip is corrupt. OSError: the storage failed.
         """
         reader = self.readers[pick.source]
-        with self.meter.clock("read"):
+        with self.meter.clock("read", clip=int(self.first_clip[pick.source]) + pick.clip) as clock:
             raw = reader.read(pick.clip, pick.start, pick.turn, pick.mirror)
+            clock.bytes, clock.shard = raw.bytes, reader.store.manifest.name(raw.shard)
             return Served(pick, raw, self._partner(reader, pick, raw) if self.spec.partner else None)
 
     def _partner(self, reader: ClipReader, pick: Pick, raw: RawClip) -> Partner:

@@ -1,37 +1,27 @@
 """Frames of a clip out of its video container (MP4 or WebM), on the CPU, with no more decoding than they need.
 
-Opening costs nothing here: FFmpeg would decode the first frame to learn the format of its pixels, which is a fifth of the work on a
-clip of eight frames, and which the decoder finds out anyway. Only where frames may be reordered does it have to look.
-
 Colours are converted by swscale, as in the builder. The chroma of 4:2:0 is repeated for the pixels that share it; interpolated, it
 makes pictures that are bit for bit DALI's, 1.3 dB nearer to what was encoded (41.4 against 40.1 dB at quality 90), and 1.2 levels
 away in the mean (7 at 99.9 % of values), but takes 3 ms a clip more, a quarter of the whole.
 """
 
-import io
 import math
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
-import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from dataio.media.needed import decoded
+from dataio.stream.decode.demux import opened, stamps_of
 from dataio.stream.decode.errors import DecodeError
 
-_EBML = b"\x1a\x45\xdf\xa3"
 _EPSILON = Fraction(1, 100_000), Fraction(1, 1000)
 """Least and most seconds by which a time stamp may lie behind the time that it stands for: as the builder has it."""
-_MOST_PACKETS = 100_000  # of one clip; a damaged head must not keep a thread busy for hours
 _LONGEST = 16_384  # pixels a side, as everywhere
-
-# while it looks at the streams, FFmpeg opens no decoder that is not on this list; ours is opened without a list
-_UNSEEN = {"probesize": "32", "codec_whitelist": "none"}
 
 _REPEATED = Interpolation.BILINEAR
 _REDUCED = Interpolation.AREA | Interpolation.FULL_CHR_H_INT  # without this flag every second column loses its colour
@@ -73,7 +63,7 @@ def numbered(
             raise DecodeError(f"the container holds {len(stamps)} frames; expected {held or max(numbers) + 1}")
         return [stamps[number] for number in numbers]
 
-    return _pictures(data, choose, size, least, interpolate, encoded=True)
+    return _pictures(data, choose, size, least, interpolate)
 
 
 def timed(
@@ -96,7 +86,7 @@ def timed(
     def choose(stamps: Sequence[int], base: Fraction) -> list[int]:
         return [stamps[number] for number in _shown(stamps, base, times)]
 
-    return _pictures(data, choose, size, least, interpolate, encoded=False)
+    return _pictures(data, choose, size, least, interpolate)
 
 
 def numbers_at(data: bytes | np.ndarray, times: Sequence[float]) -> list[int]:
@@ -105,21 +95,14 @@ def numbers_at(data: bytes | np.ndarray, times: Sequence[float]) -> list[int]:
     Raises:
         DecodeError: as `timed`, as far as the packets tell.
     """
-    with _opened(data, encoded=True) as (container, stream):
-        return _shown(_stamps(_packets(container, stream)), Fraction(stream.time_base), times)
+    with opened(data) as (stream, packets):
+        return _shown(stamps_of(packets), Fraction(stream.time_base), times)
 
 
 def _shown(stamps: Sequence[int], base: Fraction, times: Sequence[float]) -> list[int]:
     """Numbers of the frames on display."""
     epsilon = min(max(_EPSILON[0], base), _EPSILON[1])
     return [max(0, bisect_right(stamps, stamps[0] + math.floor((Fraction(time) + epsilon) / base)) - 1) for time in times]
-
-
-def _stamps(packets: Sequence[Any]) -> list[int]:
-    stamps = sorted(packet.pts for packet in packets if packet.size and not packet.is_discard)
-    if not stamps:
-        raise DecodeError("the container holds no frame")
-    return stamps
 
 
 def reduction(size: tuple[int, int], least: tuple[int, int]) -> int:
@@ -134,17 +117,14 @@ def _pictures(
     size: tuple[int, int] | None,
     least: tuple[int, int] | None,
     interpolate: bool,
-    *,
-    encoded: bool,
 ) -> Iterator[np.ndarray]:
-    with _opened(data, encoded) as (container, stream):
+    with opened(data) as (stream, packets):
         context = stream.codec_context
         shape = (context.height, context.width)
         if size not in (None, shape) or not 1 <= min(shape) <= max(shape) <= _LONGEST:
             expected = f"{size[0]}x{size[1]}" if size else f"1 … {_LONGEST} a side"
             raise DecodeError(f"the picture of the container has {shape[0]}x{shape[1]} pixels; expected {expected}")
-        packets = _packets(container, stream)
-        stamps = _stamps(packets)
+        stamps = stamps_of(packets)
         wanted = choose(stamps, Fraction(stream.time_base))
         # a stream that claims more than its head does must not be given the memory for it; decoders count blocks and margins too
         context.options = {"max_pixels": str(4 * (shape[0] + 128) * (shape[1] + 128))}
@@ -163,36 +143,6 @@ def _pictures(
                 how = _REDUCED if reduced > 1 else _INTERPOLATED if interpolate else _REPEATED
                 rgb = _rgb(picture, shape[0] // reduced, shape[1] // reduced, how)
             yield rgb
-
-
-@contextmanager
-def _opened(data: Any, encoded: bool) -> Iterator[tuple[Any, Any]]:
-    file = io.BytesIO(data)
-    head = file.getbuffer()[:8]
-    # never by FFmpeg's own guess: a text of the right words would be a play list, and FFmpeg would open what it names
-    form = "matroska" if head[:4] == _EBML else "mov" if head[4:8] == b"ftyp" else None
-    if form is None:
-        raise DecodeError("neither MP4 nor WebM")
-    try:
-        with av.open(file, "r", format=form, metadata_errors="replace", container_options=_UNSEEN if encoded else {}) as container:
-            if not container.streams.video or container.streams.video[0].codec_context is None:
-                raise DecodeError("a container without video of a known codec")
-            yield container, container.streams.video[0]
-    except (av.error.FFmpegError, OSError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        raise DecodeError(f"the container is damaged: {said.rstrip('.')}") from error
-
-
-def _packets(container: Any, stream: Any) -> list[Any]:
-    """All packets, as they lie in the file, and last an empty one, which flushes the decoder."""
-    packets: list[Any] = []
-    for packet in container.demux(stream):
-        packets.append(packet)
-        if packet.size and (packet.pts is None or packet.is_corrupt):
-            raise DecodeError("the container is damaged: a packet is cut short or has no time stamp")
-        if len(packets) > _MOST_PACKETS:
-            raise DecodeError(f"the container holds more than {_MOST_PACKETS} packets")
-    return packets
 
 
 def _rgb(picture: Any, height: int, width: int, how: Interpolation) -> np.ndarray:

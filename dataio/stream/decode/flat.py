@@ -16,8 +16,8 @@ from dataio.stream.spec import ClipSpec, SpecError
 
 @dataclass(frozen=True)
 class Flat:
-    """build: makes the pipeline for so many parts. name: of its input. parts: a clip. Its output is F pictures a clip, in order: one
-    each for a JPEG, all F for a container. suspicious: whether a part should be tried alone first.
+    """build: makes the pipeline for so many parts. name: of its input. parts: a clip. Its output is F pictures a clip, in order:
+    one each for a JPEG, all F for a container. suspicious: whether a part should be tried alone first.
     """
 
     build: Build
@@ -38,7 +38,7 @@ def flat(sets: list[Media], spec: ClipSpec, device: str, threads: int) -> Flat:
     if len(kinds) > 1 or len({media.frames for media in sets}) > 1:
         raise SpecError(f"frames={spec.frames}: DALI decodes sets of one kind of picture at a time, these are {sorted(kinds)}")
     if kinds == {"copy"}:
-        raise SpecError(f"frames={spec.frames}: on {device} containers with packets as recorded are not decoded; build the set anew")
+        raise SpecError(f"frames={spec.frames}: on {device} packets copied from recordings are not decoded; build the set anew")
     numbers = [i * sets[0].frames // spec.frames for i in range(spec.frames)]
     return Flat(partial(_containers, device, threads, numbers), "data", 1, _suspicious_container)
 

@@ -122,8 +122,8 @@ def _blame(limit: Group, e: Evidence) -> tuple[str, str]:
         return "work-starved", f"{used} and idle otherwise: larger batches or a larger prefetch= would give them more to do"
     if busy < IDLE:
         return "overhead-bound", (
-            f"clips wait for its {threads}, but the stages take only {busy:.0%} of their time: the rest goes by in the interpreter, "
-            f"which the training step may be keeping busy, or the clips are too small for so many threads"
+            f"clips wait for its {threads}, but the stages take only {busy:.0%} of their time: the rest goes by in the "
+            f"interpreter, which the training step may be keeping busy, or the clips are too small for so many threads"
         )
     if limit.timed >= 0.3 * total and limit.timed > STARVED * limit.worked:
         longer = f"kernels take {limit.timed / max(limit.worked, 1e-9):.1f} times their processor time"
