@@ -1,6 +1,7 @@
-"""Recordings → shards → batches. The two names that a training script needs are loaded when first used."""
+"""Recordings → shards → batches. What a training script needs is loaded when first used."""
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # torch's OpenMP threads spin while they wait for each other. Beside a loader that uses the same cores, one of them is always
@@ -9,20 +10,25 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
+    from dataio.stream.headspace import Headspace
+    from dataio.stream.health import Health
     from dataio.stream.loader import ClipLoader
     from dataio.stream.spec import ClipSpec
+    from dataio.stream.store.store import Cache
 
-__all__ = ["ClipLoader", "ClipSpec"]
+__all__ = ["Cache", "ClipLoader", "ClipSpec", "Headspace", "Health"]
+
+_PLACES = {
+    "Cache": "dataio.stream.store.store",
+    "ClipLoader": "dataio.stream.loader",
+    "ClipSpec": "dataio.stream.spec",
+    "Headspace": "dataio.stream.headspace",
+    "Health": "dataio.stream.health",
+}
 
 
 def __getattr__(name: str) -> Any:
     # importing torch and DALI takes seconds, which the builder and `--help` should not pay
-    if name == "ClipLoader":
-        from dataio.stream.loader import ClipLoader
-
-        return ClipLoader
-    if name == "ClipSpec":
-        from dataio.stream.spec import ClipSpec
-
-        return ClipSpec
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

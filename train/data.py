@@ -1,12 +1,29 @@
 """The loaders of a recipe."""
 
-from dataio import ClipLoader
+from typing import Any
+
+from dataio import Cache, ClipLoader, Headspace, Health
 from train.objectives import OBJECTIVES
 from train.recipe import Recipe
 from train.world import World
 
 
-def training_loader(recipe: Recipe, world: World) -> ClipLoader:
+def _common(recipe: Recipe, world: World) -> dict[str, Any]:
+    """What both loaders have in common. Corrupt clips of all processes are listed in one file of the run folder."""
+    data = recipe.data
+    return {
+        "batch_size": data.batch_size,
+        "seed": recipe.seed,
+        "device": str(world.device),
+        "threads": data.threads,
+        "window": data.window,
+        "deadline": data.deadline,
+        "cache": Cache(data.cache, round(data.cache_gib * 2**30)) if data.cache else None,
+        "health": Health(recipe.run / "quarantine.jsonl", rate=data.corrupt),
+    }
+
+
+def training_loader(recipe: Recipe, world: World) -> ClipLoader | Headspace:
     """Turned and augmented clips of the training split, in full batches.
 
     Raises:
@@ -16,12 +33,10 @@ def training_loader(recipe: Recipe, world: World) -> ClipLoader:
     loader = ClipLoader(
         data.path,
         OBJECTIVES[recipe.objective.name].clip_spec(recipe),
-        batch_size=data.batch_size,
         split="train",
-        seed=recipe.seed,
-        device=str(world.device),
-        threads=data.threads,
         last_batch="drop",
+        trace=recipe.run / "trace.json" if data.trace else None,
+        **_common(recipe, world),
     )
     if len(loader) == 0:
         loader.close()
@@ -30,7 +45,7 @@ def training_loader(recipe: Recipe, world: World) -> ClipLoader:
             f"data.batch_size={data.batch_size} on {world.size} process{'es' if world.size > 1 else ''}; "
             "lower data.batch_size or add clips"
         )
-    return loader
+    return Headspace(loader, data.headspace) if data.headspace else loader
 
 
 def validation_loader(recipe: Recipe, world: World) -> ClipLoader:
@@ -38,14 +53,5 @@ def validation_loader(recipe: Recipe, world: World) -> ClipLoader:
 
     From its first epoch: two loaders of the same recipe give the same clips at the same yaws.
     """
-    data = recipe.data
-    return ClipLoader(
-        data.path,
-        OBJECTIVES[recipe.objective.name].clip_spec(recipe, augment=False),
-        batch_size=data.batch_size,
-        split="val",
-        seed=recipe.seed,
-        device=str(world.device),
-        threads=data.threads,
-        last_batch="pad",
-    )
+    spec = OBJECTIVES[recipe.objective.name].clip_spec(recipe, augment=False)
+    return ClipLoader(recipe.data.path, spec, split="val", last_batch="pad", epochs=1, **_common(recipe, world))

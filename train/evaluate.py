@@ -123,6 +123,7 @@ def _encode(objective: SpatialAlignment, recipe: Recipe, path: str, split: str, 
         device=str(device),
         threads=recipe.data.threads,
         last_batch="partial",
+        epochs=1,
     ) as loader:
         for batch in loader:
             frames = batch["frames"].float()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from dataio import ClipLoader
+from dataio import ClipLoader, Headspace
 from train.checkpoint import random_states, restore_random_states, save_checkpoint
 from train.data import training_loader
 from train.interrupt import Interrupt
@@ -18,7 +18,7 @@ from train.objectives import OBJECTIVES
 from train.optim import make_optimizer, make_schedule
 from train.recipe import Recipe
 from train.run_folder import open_run
-from train.validate import has_validation, validate
+from train.validate import validate
 from train.world import World, join_world, torch_threads
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -55,7 +55,7 @@ def train(recipe: Recipe) -> Result:
         return _train(recipe, world, loader, interrupt)
 
 
-def _train(recipe: Recipe, world: World, loader: ClipLoader, interrupt: Interrupt) -> Result:
+def _train(recipe: Recipe, world: World, loader: ClipLoader | Headspace, interrupt: Interrupt) -> Result:
     # The seed first: the weights are the first numbers drawn from it.
     torch.manual_seed(recipe.seed)
     random.seed(recipe.seed)
@@ -81,7 +81,7 @@ def _train(recipe: Recipe, world: World, loader: ClipLoader, interrupt: Interrup
     with RunLog(recipe.run, world, step=step, total=total) as log:
         if saved is not None:
             log.say(f"going on from step {step} of {total} in {recipe.run}")
-        if not (validating := has_validation(recipe)):
+        if not (validating := "val" in loader.splits):  # one recording alone has none: its clips would be told apart by nothing
             log.say(f"{recipe.data.path} has no validation split: training goes on without one")
 
         def save() -> None:
@@ -125,9 +125,14 @@ def _train(recipe: Recipe, world: World, loader: ClipLoader, interrupt: Interrup
         seconds = time.perf_counter() - begun
         if step > first:
             save()
+        report = loader.report()
+        if report["health"]["corrupt"]:
+            log.say(f"corrupt clips were replaced {report['health']['corrupt']} times; {report['health']['quarantine']} lists them")
+        if recipe.data.headspace:
+            log.say(report["verdict"])
         unfinished = step < total
         if unfinished:
             log.say(f"stopped at step {step} of {total} and saved; the same command goes on from there (run={recipe.run})")
 
     rate = (step - first) * recipe.data.batch_size * world.size / max(seconds, 1e-9)
-    return Result(recipe.run, step, total, seconds, rate, interrupt.exit_code if unfinished else 0, loader.report())
+    return Result(recipe.run, step, total, seconds, rate, interrupt.exit_code if unfinished else 0, report)

@@ -15,11 +15,22 @@ class Settings(BaseModel):
 
 
 class Data(Settings):
-    """Which clips are read, and what is made of each (see `dataio.ClipSpec`)."""
+    """Which clips are read, how (see `dataio.ClipLoader`), and what is made of each (see `dataio.ClipSpec`)."""
 
-    path: str = "shards"
+    path: str = "shards"  # a folder, or a URL
     batch_size: Positive = 32  # clips of one process; torchrun multiplies it
     threads: Positive = 2
+    window: Positive = 8  # shards whose clips are shuffled together
+    deadline: Annotated[float, Field(gt=0)] = 60.0  # seconds that one read may take
+    cache: Path | None = None  # folder that keeps the shards of a URL
+    cache_gib: Annotated[float, Field(gt=0)] = 32.0  # that it may take up
+    corrupt: Annotated[float, Field(ge=0, le=1)] = (
+        0.1  # share of corrupt clips that the run bears; they are listed in the run folder
+    )
+    trace: bool = False  # write the times of all stages into the run folder, for ui.perfetto.dev
+    headspace: Annotated[int, Field(ge=0)] = (
+        0  # replay so many batches for ever, to see what a faster loader would buy; learns nothing
+    )
     frames: Positive = 4
     size: tuple[int, int] = (64, 128)  # height, width
     pairs: tuple[Literal["front", "right", "back", "left"], ...] = ("front", "right", "back", "left")
@@ -85,7 +96,10 @@ class Recipe(Settings):
     validate_every: Positive = 1  # epochs
 
 
-FREE = ("data.path", "data.threads", "run", "device", "checkpoint_every", "log_every", "validate_every")
+FREE = (
+    *("data.path", "data.threads", "data.deadline", "data.cache", "data.cache_gib", "data.corrupt", "data.trace"),
+    *("run", "device", "checkpoint_every", "log_every", "validate_every"),
+)
 """Settings that may change when a run is resumed: they do not change what is learned (the loader checks the data itself)."""
 
 

@@ -1,19 +1,11 @@
 """Loss and accuracy on the validation split, with the weights as they are."""
 
-from pathlib import Path
-
 import torch
 from torch import nn
 
-from dataio.format import manifest
 from train.data import validation_loader
 from train.recipe import Recipe
 from train.world import World
-
-
-def has_validation(recipe: Recipe) -> bool:
-    """Whether the shards have a validation split. One recording alone has none: its clips would be told apart by nothing."""
-    return "val" in manifest.load(Path(recipe.data.path)).splits
 
 
 @torch.no_grad()

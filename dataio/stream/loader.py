@@ -138,6 +138,11 @@ class ClipLoader:
         return self._sets.notes
 
     @property
+    def splits(self) -> set[str]:
+        """Those that every one of the sets has."""
+        return self._sets.splits
+
+    @property
     def clips(self) -> int:
         """Clips of an epoch, over all ranks."""
         return len(self.order)

@@ -65,6 +65,10 @@ class Sets:
         print(f"sonosphere: {text}", file=sys.stderr)
 
     @property
+    def splits(self) -> set[str]:
+        return set.intersection(*(set(store.manifest.splits) for store in self.stores))
+
+    @property
     def remote(self) -> bool:
         return any(store.remote for store in self.stores)
 

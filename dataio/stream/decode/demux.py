@@ -24,8 +24,8 @@ _UNSEEN = {"probesize": "32", "codec_whitelist": "none"}
 
 @contextmanager
 def opened(data: bytes | np.ndarray) -> Iterator[tuple[Any, list[Any]]]:
-    """The first video stream of the container in these bytes, and all its packets, as they lie in the file; last an empty one, which
-    flushes the decoder.
+    """The first video stream of the container in these bytes, and all its packets, in the order of the file; last an empty one,
+    which flushes the decoder.
 
     Raises:
         DecodeError: neither MP4 nor WebM, without video, without time stamps, or damaged; also from within the context, whatever
