@@ -27,22 +27,16 @@ def decode_cpu(raws: list[RawClip], size: tuple[int, int], threads: int) -> Iter
     """JPEGs of a batch → uint8 pixels of the stored size, all of them the same (decode/jpeg.py says which)."""
     clips = [raw.picture.parts for raw in raws]
     jpegs = [jpeg for clip in clips for jpeg in clip]
-    out = np.empty((len(clips), len(clips[0]), *size, 3), np.uint8)
     with ThreadPoolExecutor(threads) as pool, _dali_frames(jpegs, threads) as dali:
         found: Contenders = {"DALI decoders.image, flat batch": dali}
         for name in available():
+            out = np.empty((len(jpegs), *size, 3), np.uint8)
 
-            def batch(i: int, name: Decoder = name) -> None:
+            def clip(i: int, name: Decoder = name, out: np.ndarray = out) -> None:
                 for f, jpeg in enumerate(clips[i]):
-                    decode(jpeg, out[i, f], name)
+                    decode(jpeg, out[i * len(clips[i]) + f], name)
 
-            def cached(i: int, name: Decoder = name) -> None:
-                picture = np.empty((*size, 3), np.uint8)
-                for jpeg in clips[i]:
-                    decode(jpeg, picture, name)
-
-            found[f"{DECODERS[name]}, threads, into memory"] = partial(_each, pool, batch, len(clips))
-            found[f"{DECODERS[name]}, threads, into the cache"] = partial(_each, pool, cached, len(clips))
+            found[f"{DECODERS[name]}, threads"] = partial(_each, pool, clip, out, len(clips))
         yield found
 
 
@@ -57,9 +51,10 @@ def _dali_frames(jpegs: list[np.ndarray], threads: int) -> Iterator[Callable[[],
     yield run
 
 
-def _each(pool: ThreadPoolExecutor, work: Callable[[int], object], count: int) -> None:
-    """One task a clip, as in the loader."""
-    list(pool.map(work, range(count)))
+def _each(pool: ThreadPoolExecutor, work: Callable[[int], object], out: np.ndarray, clips: int) -> np.ndarray:
+    """One task a clip, as in the loader; returns what they have filled."""
+    list(pool.map(work, range(clips)))
+    return out
 
 
 def _sound(raw: RawClip) -> Sound:
@@ -120,14 +115,14 @@ def rotate_cpu(raws: list[RawClip], stored: tuple[int, int], spec: ClipSpec, thr
                 rotate.rotate_one(pixels[i, 0], f, quarter * (i % 4), False, plan, out[i])
 
         yield {
-            "Sonosphere rotate, threads, from memory": partial(_each, pool, memory, len(raws)),
-            "Sonosphere rotate, threads, from the cache": partial(_each, pool, cached, len(raws)),
+            "Sonosphere rotate, threads, from memory": partial(_each, pool, memory, out, len(raws)),
+            "Sonosphere rotate, threads, from the cache": partial(_each, pool, cached, out, len(raws)),
         }
 
 
 @contextmanager
 def frames_cpu(raws: list[RawClip], stored: tuple[int, int], spec: ClipSpec, threads: int) -> Iterator[Contenders]:
-    """JPEGs of a batch → turned, resized, normalised float32 in the layout of the batch: decode and rotate in one."""
+    """JPEGs of a batch → turned, resized, normalised float32 in the layout of the batch. All write to the same memory."""
     clips = [raw.picture.parts for raw in raws]
     out = np.empty((len(raws), 3, spec.frames, *spec.size), np.float32)
     plan = rotate.plan(stored, spec.size)
@@ -141,7 +136,7 @@ def frames_cpu(raws: list[RawClip], stored: tuple[int, int], spec: ClipSpec, thr
             frames = pixels[spec.frames * i : spec.frames * (i + 1)]
             rotate.rotate(frames, quarter * (i % 4), False, plan, out[i])
 
-        found: Contenders = {"DALI flat batch, then Sonosphere rotate": lambda: _each(pool, partial(turn, dali()), len(clips))}
+        found: Contenders = {"DALI flat batch, then Sonosphere rotate": lambda: _each(pool, partial(turn, dali()), out, len(clips))}
         for name in available():
 
             def write(i: int, frames: JpegFrames) -> None:
@@ -149,6 +144,6 @@ def frames_cpu(raws: list[RawClip], stored: tuple[int, int], spec: ClipSpec, thr
 
             ours = JpegFrames(stored, spec.size, name)
             found[f"{DECODERS[name]} and rotate, picture by picture"] = partial(
-                _each, pool, partial(write, frames=ours), len(clips)
+                _each, pool, partial(write, frames=ours), out, len(clips)
             )
         yield found

@@ -48,7 +48,7 @@ def _gpu() -> list[Finding]:
             Finding("GPU", "falls back", f"{why}: device='cuda' becomes the CPU"),
             Finding("JPEG decoder", "falls back", "DALI decodes with libjpeg-turbo on the CPU instead of nvJPEG"),
             Finding("rotation and spectrogram", "falls back", "numba's CPU kernels instead of the GPU's"),
-            Finding("video containers", "falls back", "PyAV decodes at build time; shards hold JPEGs"),
+            Finding("video containers", "falls back", "PyAV decodes them on the CPU, and of each only the frames that are needed"),
         ]
     name = torch.cuda.get_device_name(0)
     x = torch.ones(1024, device="cuda").sum().item()

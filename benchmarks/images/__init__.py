@@ -47,8 +47,8 @@ def images(
         rounds: every contender runs once a round, for so many seconds; medians are reported.
 
     Returns:
-        JSON: `pictures_per_second` → contender → median, min, max. `ceiling`: 1 / (decode + views) of a picture, each alone; `share`:
-        of it that the loader reaches. `times`: as fast as each peer.
+        JSON: `pictures_per_second` → contender → median, min, max. `ceiling`: 1 / (decode + views) of a picture, each alone;
+        `share`: of it that the loader reaches. `times`: as fast as each peer.
 
     Raises:
         ValueError: the set has fewer pictures than a batch. SpecError: it is no set of pictures.

@@ -1,7 +1,7 @@
 """Two crops of a picture in DALI alone, as one would write it without kernels of one's own: a peer of the loader, on the CPU.
 
-Its colours are near torchvision's, not equal: one affine map of YIQ, in one order, with contrast about mid grey. Two graphs: one decodes a
-picture once and cuts both views from it, the other decodes the region of each view.
+Its colours are near torchvision's, not equal: one affine map of YIQ, in one order, with contrast about mid grey. Two graphs: one
+decodes a picture once and cuts both views from it, the other decodes the region of each view.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,9 @@ def _graph(once: bool, size: int):
             part = fn.slice(picture, box[0:2], box[2:4], axes=[0, 1])
         else:
             part = fn.decoders.image_slice(jpeg, box[0:2], box[2:4], axes=[0, 1], output_type=DALIImageType.RGB)
-        view = fn.resize(part, size=[size, size], interp_type=DALIInterpType.INTERP_LINEAR, antialias=True)
+        view: Any = fn.resize(part, size=[size, size], interp_type=DALIInterpType.INTERP_LINEAR, antialias=True)
         if fn.cast(numbers[6], dtype=DALIDataType.BOOL):
-            twist = {"brightness": numbers[0], "contrast": numbers[1], "saturation": numbers[2], "hue": numbers[3]}
-            view = fn.color_twist(view, **twist)
+            view = fn.color_twist(view, brightness=numbers[0], contrast=numbers[1], saturation=numbers[2], hue=numbers[3])
         if fn.cast(numbers[4] > 0, dtype=DALIDataType.BOOL):
             view = fn.gaussian_blur(view, sigma=numbers[4])
         mean, std = _MIDDLE
@@ -55,7 +54,9 @@ def contender(
     factors[..., 2] *= ~draws.grey
     numbers = np.concatenate([factors, np.stack([draws.sigma, draws.flip, changed], -1)], -1).astype(np.float32)
     batch = len(jpegs) if once else views * len(jpegs)
-    pipe = _graph(once, spec.size, batch_size=batch, num_threads=threads, device_id=None, prefetch_queue_depth=1, exec_dynamic=False)
+    pipe = _graph(
+        once, spec.size, batch_size=batch, num_threads=threads, device_id=None, prefetch_queue_depth=1, exec_dynamic=False
+    )
     pipe.build()
 
     def run() -> Any:

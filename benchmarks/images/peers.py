@@ -16,8 +16,8 @@ BACKENDS: tuple[Backend, ...] = ("tensor", "pillow")
 
 
 def augmentation(spec: ViewSpec, backend: Backend) -> Any:
-    """MoCo-v2's transforms by torchvision v2, each backend as its own documentation advises: uint8 until the end; Pillow's blur as in
-    MoCo's code, which is Pillow's own.
+    """MoCo-v2's transforms by torchvision v2, in uint8 until the end, as its documentation advises; with Pillow, its own
+    blur, which MoCo's code takes.
     """
     from PIL import Image, ImageFilter
     from torchvision.transforms import v2

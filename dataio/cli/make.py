@@ -59,7 +59,7 @@ def build(
     quality: Annotated[int | None, typer.Option(help="1 … 100, of JPEGs and, by a table, of the codecs; default 90.")] = None,
     gop: Annotated[int | None, typer.Option(help="For the codecs: frames from one key frame to the next; default 8.")] = None,
     sound: Annotated[
-        str | None, typer.Option(help="pcm (the default; a window is one read), or flac (smaller, decoded whole).")
+        str | None, typer.Option(help="pcm (the default; a window is one read), or flac (smaller, read whole).")
     ] = None,
     rate: Annotated[int | None, typer.Option(help="Sample rate of the stored sound, Hz; default 96000.")] = None,
     clip_seconds: Annotated[float | None, typer.Option(help="Length of a clip; default 2.")] = None,

@@ -92,7 +92,7 @@ class _Containers:
         self._size = media.size if media.size != (0, 0) else None
         self._numbers = [i * media.frames // spec.frames for i in range(spec.frames)]
         self._times = [i * media.clip_seconds / spec.frames for i in range(spec.frames)]
-        self._limits: dict[str, Any] = {"least": spec.size} if spec.reduced else {}
+        self._limits: dict[str, Any] = {"least": tuple(2 * n for n in spec.size)} if spec.reduced else {}
         self._plan = lru_cache(16)(partial(rotate.plan, size=spec.size))
 
     def write(self, picture: Picture, shift: int, mirror: bool, out: np.ndarray) -> tuple[float, float]:

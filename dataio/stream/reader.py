@@ -131,7 +131,7 @@ class ClipReader:
             member = self._member(index, row, pair_extension(self.spec.pairs[0], self._kind), "pairs")
             raise self._corrupt(index, row, member, "its clip says no time at which it begins, so no gap can be told")
         pictures = self._pictures(index, row) if seen and self.spec.frames else []
-        maps = [self._whole(index, row, f"{name}.png", name) for name in self.spec.maps] if seen else []
+        maps = [self._map(index, row, name) for name in self.spec.maps] if seen else []
         facts = [self._whole(index, row, "json", "frames")] if self._copied and pictures else []
         heard_pairs = heard(self.spec.pairs, turn, mirror)
         windows = [self._window(index, row, pair, start) for pair, _ in heard_pairs]
@@ -167,11 +167,22 @@ class ClipReader:
         else:
             kept = [extension for extension in _CONTAINERS if index.column(extension)[row] >= 0]
             ranges = [self._whole(index, row, kept[0] if kept else _CONTAINERS[0], "frames")]
-        size = self.store.manifest.media.size
-        for r in ranges if size != (0, 0) else ():  # copied packets keep the size of their recording
-            if (index.members["height"][r.member], index.members["width"][r.member]) != size:
-                raise self._corrupt(index, row, r.member, f"picture is not {size[0]}x{size[1]}, as the manifest says")
+        for r in ranges:
+            self._check_size(index, row, r.member)
         return ranges
+
+    def _map(self, index: ShardIndex, row: int, name: str) -> _Range:
+        found = self._whole(index, row, f"{name}.png", name)
+        self._check_size(index, row, found.member)
+        return found
+
+    def _check_size(self, index: ShardIndex, row: int, member: int) -> None:
+        """Before anything is decoded: a hostile picture could claim gigabytes."""
+        size = self.store.manifest.media.size
+        if size == (0, 0):  # copied packets keep the size of their recording
+            return
+        if (index.members["height"][member], index.members["width"][member]) != size:
+            raise self._corrupt(index, row, member, f"picture is not {size[0]}x{size[1]}, as the manifest says")
 
     def _window(self, index: ShardIndex, row: int, pair: str, start: int) -> _Range:
         """The range of a sound window, widened to whole checksum blocks; of FLAC, everything."""

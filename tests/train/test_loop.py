@@ -1,6 +1,8 @@
 """The loop on real shards: resume is bit-identical, and what goes wrong is said in one sentence."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,3 +178,38 @@ def test_torch_gets_its_threads_back(settings):
     before = torch.get_num_threads()
     train(with_settings(settings, compute_threads=before + 1, optim__epochs=None, optim__steps=1))
     assert torch.get_num_threads() == before
+
+
+def test_corrupt_clips_do_not_stop_a_run_and_are_listed_in_its_folder(settings, tmp_path, capsys):
+    from tests.tiny import flip
+
+    shards = shutil.copytree(settings["data"]["path"], tmp_path / "broken")
+    keys = {flip(shards, clip, "f000.jpg") for clip in (0, 7, 13)}
+    settings["data"] |= {"path": str(shards), "corrupt": 1.0}
+    result = train(Recipe.model_validate(settings))
+    assert result.step == result.total == 6
+    lines = [json.loads(line) for line in (result.run / "quarantine.jsonl").read_text().splitlines()]
+    assert {line["key"] for line in lines} <= keys and lines
+    assert "corrupt clips were replaced" in capsys.readouterr().err
+
+
+def test_a_run_that_bears_no_damage_stops_and_says_where(settings, tmp_path):
+    from dataio.stream.health import TooManyCorruptError
+    from tests.tiny import flip
+
+    shards = shutil.copytree(settings["data"]["path"], tmp_path / "broken")
+    for clip in range(20):
+        flip(shards, clip, "f000.jpg")
+    settings["data"] |= {"path": str(shards)}
+    with pytest.raises(TooManyCorruptError, match=r"quarantine\.jsonl lists them"):
+        train(Recipe.model_validate(settings))
+
+
+def test_headspace_and_trace(settings, capsys):
+    settings["data"] |= {"headspace": 2, "trace": True}
+    settings["optim"] |= {"epochs": 20}
+    result = train(Recipe.model_validate(settings))
+    assert result.step == 60
+    assert "an infinitely fast loader would" in capsys.readouterr().err
+    events = json.loads((result.run / "trace.json").read_text())
+    assert {"read", "decode", "rotate", "spectrogram"} <= {event["name"] for event in events}

@@ -58,7 +58,7 @@ class EncodeOptions:
     frames: `jpeg` keeps each frame as a member; a codec (`h264`, `hevc`, `vp9`, `av1`) puts them into one container; `copy` keeps
         the recording's own packets, from the key frame before the clip on, at their own size and rate.
     quality: 1 … 100, of JPEGs and, by a table, of the codecs. gop: frames from one key frame to the next, for the codecs.
-    sound: `pcm`, or `flac`, which is smaller and has to be decoded whole.
+    sound: `pcm`, or `flac`, which is smaller and has to be read whole.
     flow, mask: also store the motion between two frames, and what moves in front of the background.
     still: for image sets, (height, width) that a picture is shrunk to cover; None keeps pictures as they are.
     silence: leave out a clip whose every ear is this many dB below the recording's mean level; None keeps all. The authors of the

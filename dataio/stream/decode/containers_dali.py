@@ -1,8 +1,8 @@
 """The DALI graph for video containers: VP9 and MJPEG on the CPU, and on a GPU also H.264, HEVC and AV1, by NVDEC.
 
 On the CPU `container.numbered` is faster: by a tenth to a quarter where all frames are needed, and six times where eight of sixty
-all-intra ones are, since DALI decodes what lies between. Its pictures are those of `numbered` with `interpolate`, bit for bit. The
-GPU's part is written for it, and was not run yet.
+that stand alone are (VP9 of GOP 1, MJPEG), since DALI decodes what lies between. Its pictures are those of `numbered` with
+`interpolate`, bit for bit. The GPU's part is written for it, and was not run yet.
 """
 
 from collections.abc import Sequence

@@ -306,7 +306,7 @@ def test_a_stream_larger_than_its_head_is_not_decoded() -> None:
                 packet.stream = stream
                 out.mux(packet)
     for shown in (numbered(file.getvalue(), [0, 1]), timed(file.getvalue(), [0, 0.25], size=(64, 128))):
-        with pytest.raises(DecodeError, match="damaged|expected 64x128"):
+        with pytest.raises(DecodeError, match="^the container is damaged: "):
             list(shown)
 
 
