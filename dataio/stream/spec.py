@@ -38,7 +38,7 @@ class ClipSpec:
     sound_rate: Hz, that of the shards. sound_seconds: length of the window, which is drawn uniformly within the clip.
     yaw_classes: K; the frames are turned by a drawn multiple of 360°/K. None: never turned.
     reduced: decode JPEGs at half, quarter or eighth of their size where `size` is no larger, and containers at a whole fraction
-        where it is half of that: faster, and a little sharper than resizing from all pixels (JPEGs: 36 to 43 dB apart at exactly half).
+        where it is half of that: faster, and a little sharper than resizing from all pixels (JPEGs: 36 to 43 dB apart).
     dtype: of the frames; None: float32 on the CPU, which computes nothing else, and float16 on a GPU.
     augment: `turn` (the world by q·90°: picture and pairs alike) and `mirror` (left and right exchanged, in picture and ears).
     partner: also a sound window of another clip of the same recording, and the gap between the two.

@@ -98,8 +98,8 @@ class JpegFrames:
         stored, size: (height, width) in the files, and in the batch.
         decoder: one of `available`.
         reduced: decode at half, quarter or eighth scale where this is not smaller than `size`. At half the size or less this saves
-            up to half of all work on frames, but the pictures differ from those resized from all pixels, which are softer where the
-            scale alone makes the size: 36 to 43 dB there, 41 to 54 dB at smaller sizes. So it is not the default.
+            a fifth to a third of the work on frames, but the pictures differ from those resized from all pixels, which are softer
+            where the scale alone makes the size: 36 to 43 dB there, 41 to 54 dB at smaller sizes. So it is not the default.
 
     Raises:
         ValueError: this decoder is not installed, or cannot decode at reduced scale.
