@@ -12,11 +12,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if TYPE_CHECKING:
     from dataio.stream.headspace import Headspace
     from dataio.stream.health import Health
+    from dataio.stream.images.loader import ImageLoader
+    from dataio.stream.images.spec import ViewSpec
     from dataio.stream.loader import ClipLoader
     from dataio.stream.spec import ClipSpec
     from dataio.stream.store.store import Cache
 
-__all__ = ["Cache", "ClipLoader", "ClipSpec", "Headspace", "Health"]
+__all__ = ["Cache", "ClipLoader", "ClipSpec", "Headspace", "Health", "ImageLoader", "ViewSpec"]
 
 _PLACES = {
     "Cache": "dataio.stream.store.store",
@@ -24,6 +26,8 @@ _PLACES = {
     "ClipSpec": "dataio.stream.spec",
     "Headspace": "dataio.stream.headspace",
     "Health": "dataio.stream.health",
+    "ImageLoader": "dataio.stream.images.loader",
+    "ViewSpec": "dataio.stream.images.spec",
 }
 
 

@@ -1,18 +1,15 @@
 """All that has threads and open files in a loader, so that it can be ended as one, whatever becomes of the loader."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from dataio.stream.batch import Batch, Batcher, Step
-from dataio.stream.batch_cpu import CpuBatcher
-from dataio.stream.decoders import choose
 from dataio.stream.health import Health, Ward
 from dataio.stream.meter import Meter
 from dataio.stream.order.mixture import Order
-from dataio.stream.pictures import Pictures, frames
 from dataio.stream.producer import AHEAD, Planned, Producer
 from dataio.stream.sets import Sets
-from dataio.stream.spec import ClipSpec
 from dataio.stream.store.errors import StalledError
 from dataio.stream.supply import Supply
 
@@ -23,14 +20,40 @@ _WINDOWS = 3  # windows of shards that stores are told of: the one that is read,
 Steps = Callable[[int, int], Iterator[Step]]
 
 
+@dataclass(frozen=True)
+class Means:
+    """What a batcher is made of. device: `cpu` or a GPU that is there. readers: threads that only read; 0: the others do."""
+
+    supply: Supply
+    meter: Meter
+    device: str
+    batch_size: int
+    threads: int
+    readers: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """A batcher. decoder: who decodes pictures. notes: what a user should know."""
+
+    batcher: Batcher
+    decoder: str = ""
+    notes: tuple[str, ...] = ()
+
+
 class Engine:
-    """Makes batches ahead of time. It holds no reference to the loader, which can so be collected."""
+    """Makes batches ahead of time. It holds no reference to the loader, which can so be collected.
+
+    Args:
+        make: the batcher for these means.
+        window: shards, of the order. readers, prefetch, deadline: as in `Loader`.
+    """
 
     def __init__(
         self,
         sets: Sets,
-        spec: ClipSpec,
         order: Order,
+        make: Callable[[Means], Made],
         *,
         seed: int,
         window: int,
@@ -39,22 +62,24 @@ class Engine:
         threads: int,
         readers: int | None,
         prefetch: int,
-        decoder: str,
         deadline: float,
         health: Health,
         meter: Meter,
     ) -> None:
         self._sets, self._meter, self._deadline, self._prefetch = sets, meter, deadline, prefetch
+        self._order, self._window = order, window
         self._ward = Ward(health, sets.names)
         self.supply = Supply(sets.readers, order, seed, self._ward, meter)
         self.device = self._usable(device)
         self._producer: Producer | None = None
-        self._order, self._window = order, window
         self._expected: dict[int, list[int]] = {}
         self._at: tuple[int, int] | None = None
         if readers is None:
             readers = _REMOTE_READERS if sets.remote else 0
-        self._batcher = self._make(spec, batch_size, threads, readers, decoder)
+        made = make(Means(self.supply, meter, self.device, batch_size, threads, readers))
+        self._batcher, self._decoder = made.batcher, made.decoder
+        for note in made.notes:
+            sets.note(note)
 
     def _usable(self, device: str) -> str:
         import torch
@@ -66,33 +91,6 @@ class Engine:
             self._sets.note(f"device={device!r}: no usable GPU, so everything runs on the CPU")
             return "cpu"
         return device
-
-    def _make(self, spec: ClipSpec, batch_size: int, threads: int, readers: int, decoder: str) -> Batcher:
-        self.decoders: list[str] = []
-        for reader in self._sets.readers if spec.frames else ():
-            chosen = choose(decoder, reader.store.manifest.media.picture, self.device)
-            if chosen.note and chosen.note not in self._sets.notes:
-                self._sets.note(chosen.note)
-            self.decoders.append(chosen.name)
-        together = self.device != "cpu" or "dali" in self.decoders
-        names = self.decoders or ["none"] * len(self._sets.readers)
-        pictures = [
-            Pictures(r, None if together else frames(name, r), self._meter)
-            for name, r in zip(names, self._sets.readers, strict=True)
-        ]
-        if not together:
-            return CpuBatcher(self.supply, pictures, workers=threads, readers=readers, meter=self._meter)
-        from dataio.stream.decode.flat import flat
-
-        graph = flat([r.store.manifest.media for r in self._sets.readers], spec, self.device, threads)
-        sizes: dict[str, Any] = {"batch_size": batch_size, "workers": threads, "readers": readers, "meter": self._meter}
-        if self.device == "cpu":
-            from dataio.stream.batch_dali import DaliBatcher
-
-            return DaliBatcher(self.supply, pictures, graph, **sizes)
-        from dataio.stream.batch_cuda import CudaBatcher
-
-        return CudaBatcher(self.supply, pictures, graph, **sizes, device=self.device)
 
     @property
     def batches_ahead(self) -> int:
@@ -157,7 +155,7 @@ class Engine:
     def report(self) -> dict[str, Any]:
         return {
             "device": self.device,
-            "decoder": ", ".join(dict.fromkeys(self.decoders)),
+            "decoder": self._decoder,
             "health": self._ward.report(),
             "stores": {name or "set": store.report() for name, store in zip(self._sets.names, self._sets.stores, strict=True)},
             "buffer_bytes": self._batcher.buffer_bytes,

@@ -1,36 +1,63 @@
-"""ClipLoader: batches of tensors, in an order that does not depend on how many ask for it."""
+"""Batches of tensors, in an order that does not depend on how many ask for it."""
 
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
 import torch
 
 from dataio.stream import state
 from dataio.stream.batch import Batch, Step
-from dataio.stream.engine import Engine
+from dataio.stream.clips import clip_batcher
+from dataio.stream.engine import Engine, Made, Means
 from dataio.stream.health import Health
 from dataio.stream.meter import Meter, Trace
 from dataio.stream.order.mixture import Order
 from dataio.stream.order.steps import LAST_BATCH, LastBatch, cut, steps
+from dataio.stream.reader import ClipReader
 from dataio.stream.sets import Sets
 from dataio.stream.spec import ClipSpec
 from dataio.stream.state import StateError
-from dataio.stream.store.store import Cache
+from dataio.stream.store.store import Cache, Store
 from dataio.stream.supply import Pick
 
-__all__ = ["ClipLoader", "StateError"]
+__all__ = ["ClipLoader", "Loader", "Options", "StateError"]
 
 
-class ClipLoader:
+class Options(TypedDict, total=False):
+    """What every loader can be told, by name; see `Loader`."""
+
+    device: str
+    split: str | None
+    shares: Mapping[str, float] | None
+    seed: int
+    epoch: int
+    rank: int | None
+    world_size: int | None
+    last_batch: LastBatch
+    threads: int | None
+    readers: int | None
+    prefetch: int
+    window: int
+    shuffle: bool
+    epochs: int | None
+    cache: Cache | None
+    deadline: float
+    health: Health
+    trace: str | Path | None
+
+
+class Loader:
     """Iterates over the batches of an epoch; the next iteration is the next epoch. After a `break` it goes on in the same one.
+
+    What is read, and what becomes of it, is the matter of ClipLoader and ImageLoader. Both take these arguments:
 
     Args:
         path: folder or URL of a shard set, or several by name: they become one stream.
-        spec: the fields wanted. Default: frames and the front pair.
         batch_size: clips a batch, on each rank.
         device: `cpu` or `cuda[:i]`; without a GPU, `cuda` falls back to the CPU and says so (`fallbacks`).
         split: only this split; None: everything.
@@ -45,7 +72,6 @@ class ClipLoader:
         window: shards whose clips are shuffled together: more mixes better, fewer keeps reads local (`bench shuffle` tells).
         shuffle: False takes the clips in the order of the shards.
         epochs: how many there will be, counted from 0; nothing is read beyond the last. None: it never ends.
-        decoder: of the frames, see `decoders`; `auto` takes the best there is.
         cache: keeps remote shards on this machine.
         deadline: seconds after which a read that has not come is an error.
         health: how much damage the run bears, and where corrupt clips are written down.
@@ -59,7 +85,9 @@ class ClipLoader:
     def __init__(
         self,
         path: str | Path | Mapping[str, str | Path],
-        spec: ClipSpec = ClipSpec(),
+        open_reader: Callable[[Store], ClipReader],
+        make: Callable[[Means], Made],
+        pairs: tuple[str, ...],
         *,
         batch_size: int,
         device: str = "cpu",
@@ -76,7 +104,6 @@ class ClipLoader:
         window: int = 8,
         shuffle: bool = True,
         epochs: int | None = None,
-        decoder: str = "auto",
         cache: Cache | None = None,
         deadline: float = 60.0,
         health: Health = Health(),
@@ -98,10 +125,10 @@ class ClipLoader:
         places = dict(path) if isinstance(path, Mapping) else {"": path}
         if shares is not None and set(shares) != set(places):
             raise ValueError(f"shares={dict(shares)} must name the sets: {', '.join(places)}")
-        self.spec, self.batch_size, self.last_batch = spec, batch_size, last_batch
+        self.batch_size, self.last_batch, self._pairs = batch_size, last_batch, pairs
         self.split, self.seed, self.epoch, self.window, self.shuffle = split, seed, epoch, window, shuffle
         self.shares = dict(shares) if shares is not None else None
-        self._sets = Sets(places, spec, split, cache=cache, deadline=deadline)
+        self._sets = Sets(places, split, pairs, open_reader, cache=cache, deadline=deadline)
         try:
             record = Trace(trace, self.rank) if trace is not None else None
             self.meter = Meter(record, remote=self._sets.remote)
@@ -109,8 +136,8 @@ class ClipLoader:
             self.order = Order(self._sets.sources, seed=seed, window=window, shuffle=shuffle, shares=weights)
             self._engine = Engine(
                 self._sets,
-                spec,
                 self.order,
+                make,
                 seed=seed,
                 window=window,
                 batch_size=batch_size,
@@ -118,7 +145,6 @@ class ClipLoader:
                 threads=threads,
                 readers=readers,
                 prefetch=prefetch,
-                decoder=decoder,
                 deadline=deadline,
                 health=health,
                 meter=self.meter,
@@ -195,7 +221,7 @@ class ClipLoader:
             "version": state.VERSION,
             "fingerprint": dict(zip(self._sets.names, (s.fingerprint for s in self._sets.sources), strict=True)),
             "split": self.split,
-            "pairs": list(self.spec.stored_pairs),  # they decide which shards take part
+            "pairs": list(self._pairs),  # they decide which shards take part
             "shares": self.shares,
             "seed": self.seed,
             "window": self.window,
@@ -223,11 +249,38 @@ class ClipLoader:
         self._closed = True
         self._finalizer()
 
-    def __enter__(self) -> "ClipLoader":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class ClipLoader(Loader):
+    """Batches of clips: frames, sound, and what else the spec asks for, as in the table of the README.
+
+    Args:
+        path, options: see `Loader`.
+        spec: the fields wanted. Default: frames and the front pair.
+        batch_size: clips a batch, on each rank.
+        decoder: of the frames, see `decoders`; `auto` takes the best there is.
+
+    Raises:
+        As Loader.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Mapping[str, str | Path],
+        spec: ClipSpec = ClipSpec(),
+        *,
+        batch_size: int,
+        decoder: str = "auto",
+        **options: Unpack[Options],
+    ) -> None:
+        self.spec = spec
+        open_reader, make = partial(ClipReader, spec=spec), partial(clip_batcher, spec, decoder)
+        super().__init__(path, open_reader, make, spec.stored_pairs, batch_size=batch_size, **options)
 
 
 def walk(

@@ -1,19 +1,22 @@
 """The shard sets that a loader reads: opened, checked against the spec, and cut down to the shards that take part."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from dataio.stream.order.mixture import Source
 from dataio.stream.reader import ClipReader
-from dataio.stream.spec import ClipSpec
 from dataio.stream.store.store import Cache, Store, open_store
 
 
 class Sets:
     """One or several sets by name; a single one may be nameless.
+
+    Args:
+        pairs: that every clip must have; shards that lack one are left out.
+        open_reader: raises SpecError where a set lacks what is asked for.
 
     names, readers, sources: of the sets, in the order given. notes: what a user should know about what takes part.
 
@@ -24,8 +27,9 @@ class Sets:
     def __init__(
         self,
         places: Mapping[str, str | Path],
-        spec: ClipSpec,
         split: str | None,
+        pairs: tuple[str, ...],
+        open_reader: Callable[[Store], ClipReader],
         *,
         cache: Cache | None,
         deadline: float,
@@ -41,21 +45,21 @@ class Sets:
             for name, place in places.items():
                 store = open_store(place, cache=cache, deadline=deadline)
                 stores.append(store)
-                self.readers.append(ClipReader(store, spec))
-                self.sources.append(self._select(name, store, spec, split))
+                self.readers.append(open_reader(store))
+                self.sources.append(self._select(name, store, split, pairs))
         except BaseException:
             for store in stores:
                 store.close()
             raise
 
-    def _select(self, name: str, store: Store, spec: ClipSpec, split: str | None) -> Source:
+    def _select(self, name: str, store: Store, split: str | None, pairs: tuple[str, ...]) -> Source:
         """Shards of the split whose clips have the pairs asked for; says which share of them is left out."""
         found = store.manifest
-        every, chosen = found.select(split), found.select(split, spec.stored_pairs)
+        every, chosen = found.select(split), found.select(split, pairs)
         of = f" of {name}" if name else ""
         if len(chosen) < len(every):
-            lacking = f"{len(every) - len(chosen)} of {len(every)} shards{of} lack one of the pairs {', '.join(spec.stored_pairs)}"
-            self.note(f"pairs={spec.pairs!r}: {lacking}, so their clips are left out")
+            lacking = f"{len(every) - len(chosen)} of {len(every)} shards{of} lack one of the pairs {', '.join(pairs)}"
+            self.note(f"pairs: {lacking}, so their clips are left out")
         if bare := int((found.shards["crc"][chosen] == 0).sum()):
             self.note(f"{bare} of {len(chosen)} shards{of} were indexed by their headers alone: nothing they hold can be checked")
         return Source(found.fingerprint, found.first_clip, np.asarray(chosen, np.int64))

@@ -57,7 +57,7 @@ class Views:
 
 
 def _resize(picture: np.ndarray, box: tuple[int, int, int, int] | list[int], size: tuple[int, int]) -> np.ndarray:
-    """A part (top, left, height, width) of a picture, resized: anti-aliased and rounded: bit for bit what torchvision does."""
+    """A part (top, left, height, width) of a picture, resized, anti-aliased and rounded: bit for bit what torchvision does."""
     top, left, height, width = box
     part = torch.from_numpy(np.ascontiguousarray(picture[top : top + height, left : left + width]))
     # of a batch of one, torch guesses the layout from the first stride, and would otherwise take the picture for planes
