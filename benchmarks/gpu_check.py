@@ -23,7 +23,7 @@ def main() -> int:
         return 1
     root = Path(__file__).resolve().parent.parent
     tests = subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/gpu"], cwd=root).returncode
-    from benchmarks.stages import stages
+    from benchmarks.loader.stages import stages
     from benchmarks.standard import standard_set
     from dataio.format.clip import PAIRS
     from dataio.stream.spec import ClipSpec

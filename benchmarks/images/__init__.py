@@ -1,8 +1,8 @@
 """The views of pictures: the loader against its own ceiling, against DALI alone, and against torchvision; one run, in turns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,14 @@ import torch
 from benchmarks.images import dali, peers
 from benchmarks.loader.turns import Endless, rates
 from benchmarks.machine import machine
-from dataio.stream.batch import Batch, Step
-from dataio.stream.health import Health, Ward
-from dataio.stream.images.batcher import ViewBatcher
+from dataio.stream.health import Health
 from dataio.stream.images.decode import decoder
 from dataio.stream.images.draws import choose
+from dataio.stream.images.loader import ImageLoader
 from dataio.stream.images.reader import StillReader
 from dataio.stream.images.spec import ViewSpec
 from dataio.stream.images.views import Views
-from dataio.stream.meter import Meter
-from dataio.stream.order.mixture import Order, Source
-from dataio.stream.producer import Producer
 from dataio.stream.store.local import LocalStore
-from dataio.stream.supply import Supply
 
 AHEAD = 2  # batches that each of a DataLoader's workers prepares, torch's default
 
@@ -61,12 +56,13 @@ def images(
         reader = StillReader(store, spec)
         jpegs = [reader.read(clip).picture.parts[0] for clip in range(batch_size)]
         found = stages(stack.enter_context(ThreadPoolExecutor(threads)), spec, jpegs, threads)
-        endless = stack.enter_context(_loader(reader, spec, batch_size, threads))
-        found[LOADER] = endless
+        loader = stack.enter_context(ImageLoader(shards, spec, batch_size=batch_size, threads=threads, health=Health(None)))
+        found[LOADER] = Endless(loader, loader.batches_ahead)
         for backend in peers.BACKENDS:
             other = peers.loader(shards, spec, backend, batch_size, threads)
             found[f"torch DataLoader, torchvision v2, {backend}"] = Endless(other, AHEAD * threads + 1)
         seen = rates(found, batch_size, rounds=rounds, seconds=seconds, say=say)
+        report = loader.report()
     middle = {name: rate["median"] for name, rate in seen.items()}
     ceiling = 1 / (1 / middle[DECODE] + 1 / middle[VIEWS])
     return {
@@ -80,12 +76,13 @@ def images(
         "pictures_per_second": seen,
         "ceiling": ceiling,
         "share": middle[LOADER] / ceiling,
+        "loader_report": report,
         "times": {name: middle[LOADER] / rate for name, rate in middle.items() if name.startswith(("torch", "DALI"))},
     }
 
 
 DECODE, VIEWS, BOTH = "decode alone", "views alone", "decode and views, without a loader"
-LOADER = "Sonosphere views"
+LOADER = "Sonosphere ImageLoader"
 
 
 def stages(pool: ThreadPoolExecutor, spec: ViewSpec, jpegs: list[np.ndarray], threads: int) -> dict[str, Callable[[], object]]:
@@ -107,34 +104,3 @@ def stages(pool: ThreadPoolExecutor, spec: ViewSpec, jpegs: list[np.ndarray], th
         found["DALI, each picture decoded once"] = dali.contender(spec, draws, jpegs, sizes, threads, once=True)
         found["DALI, the region of each view decoded"] = dali.contender(spec, draws, jpegs, sizes, threads, once=False)
     return found
-
-
-@contextmanager
-def _loader(reader: StillReader, spec: ViewSpec, batch_size: int, threads: int) -> Iterator[Callable[[], Batch]]:
-    """Batches from the shards, in the loader's order, by the loader's thread."""
-    m, meter = reader.store.manifest, Meter()
-    order = Order([Source(m.fingerprint, m.first_clip, m.select(None))], seed=0, window=8)
-    supply = Supply([reader], order, 0, Ward(Health(None)), meter)
-    batcher = ViewBatcher(supply, spec, seed=0, workers=threads, readers=0, meter=meter)
-
-    def planned() -> Iterator[tuple[Step, Any]]:
-        epoch = 0
-        while True:
-            for at in range(0, len(order) - batch_size + 1, batch_size):
-                positions = np.arange(at, at + batch_size)
-                yield Step(epoch, at, at + batch_size, positions), supply.picks(epoch, positions)
-            epoch += 1
-
-    producer = Producer(batcher, planned(), 2, meter, lambda: None)
-
-    class Ours(Endless):
-        def __call__(self) -> Batch:
-            item = producer.get()
-            assert item is not None
-            return item[1]
-
-    try:
-        yield Ours((), 5)
-    finally:
-        producer.stop()
-        batcher.close()

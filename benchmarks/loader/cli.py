@@ -32,7 +32,7 @@ def stages(
 ) -> None:
     """Each stage of the loader alone, the ceiling that they set, and the loader's share of it."""
     check_target(json_file)
-    from benchmarks.stages import stages as measure
+    from benchmarks.loader.stages import stages as measure
 
     with shards_or_standard(shards) as where:
         spec = spec_of(where, frames, picture, pairs)
@@ -42,9 +42,8 @@ def stages(
         for name, rate in contenders.items():
             mark = "*" if result["fastest"][stage] == name else " "
             out(f"{mark} {stage:12} {name:42} {rate['median']:8.0f} clips/s  ({rate['min']:.0f} – {rate['max']:.0f})")
-    out(f"ceiling {result['ceiling']:.0f} clips/s (decode + spectrogram), {result['ceiling_with_rotation']:.0f} with rotation")
-    share = f"{result['share']:.0%} of the ceiling, {result['share_with_rotation']:.0%} with rotation"
-    out(f"loader {result['loader']:.0f} clips/s: {share}")
+    made = "decode + rotate + spectrogram"
+    out(f"ceiling {result['ceiling']:.0f} clips/s ({made}); loader {result['loader']:.0f}: {result['share']:.0%}")
     write_json(result, json_file)
 
 
@@ -169,7 +168,7 @@ def shuffle(
 ) -> None:
     """How well the order mixes for windows of 1 to 32 shards: pairs of one recording in a batch, against a perfect shuffle."""
     check_target(json_file)
-    from benchmarks import shuffle as mixing
+    from benchmarks.loader import shuffle as mixing
 
     populations = [mixing.stored(shards, split)] if shards else [mixing.like_omniaudio(), mixing.like_omniaudio(mixing.ONE_PAIR)]
     result = mixing.shuffle(populations, batch=batch_size, windows=mixing.WINDOWS, batches=batches, seed=seed, say=say)

@@ -2,7 +2,10 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 class Endless:
@@ -21,8 +24,8 @@ class Endless:
 
 
 def rates(
-    found: Mapping[str, Callable[[], object]], clips: int, *, rounds: int, seconds: float, say: Callable[[str], None]
-) -> dict[str, dict[str, float]]:
+    found: Mapping[Name, Callable[[], object]], clips: int, *, rounds: int, seconds: float, say: Callable[[str], None]
+) -> dict[Name, dict[str, float]]:
     """Clips per second of every contender: median, min and max over the rounds.
 
     Args:
@@ -30,10 +33,11 @@ def rates(
         rounds: after one that warms up.
         seconds: of a turn, at least; and at least two calls.
     """
-    seen: dict[str, list[float]] = {name: [] for name in found}
+    seen: dict[Name, list[float]] = {name: [] for name in found}
     for i in range(rounds + 1):
         for name, run in found.items():
-            say(f"{'warm-up' if not i else f'round {i} of {rounds}'}: {name}")
+            words = ", ".join(name) if isinstance(name, tuple) else name
+            say(f"{'warm-up' if not i else f'round {i} of {rounds}'}: {words}")
             for _ in range(run.ahead if isinstance(run, Endless) else 1):
                 run()
             count, start = 0, time.perf_counter()

@@ -62,19 +62,6 @@ class RawClip:
         parts = [*self.picture.parts, *self.maps.values(), *(self.sound.pairs if self.sound else ())]
         return sum(part.nbytes for part in parts)
 
-    # INTERIM for benchmarks/contenders
-    @property
-    def jpegs(self):
-        return self.picture.parts
-
-    @property
-    def pairs(self):
-        return self.sound.pairs if self.sound else []
-
-    @property
-    def gains(self):
-        return self.sound.gains if self.sound else np.zeros((0, 2), np.float32)
-
 
 @dataclass(frozen=True)
 class _Range:

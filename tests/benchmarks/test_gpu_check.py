@@ -15,8 +15,8 @@ import sys, tempfile
 from pathlib import Path
 sys.modules.update(dict.fromkeys({NOT_THERE!r}))  # None: importing it fails
 sys.path.insert(0, {str(ROOT)!r})
-import benchmarks.contenders_cuda, tests.gpu.test_gpu_loader, tests.gpu.test_gpu_rotate, dataio.stream.batch_cuda
-from benchmarks.stages import stages
+import benchmarks.loader.contenders_cuda, tests.gpu.test_gpu_loader, tests.gpu.test_gpu_rotate, dataio.stream.batch_cuda
+from benchmarks.loader.stages import stages
 from dataio.stream.spec import ClipSpec
 from tests.shards import make_shards
 with tempfile.TemporaryDirectory() as folder:
@@ -30,5 +30,5 @@ print(sorted(result["stages"]), main())
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU the check itself would run")
 def test_it_needs_nothing_that_a_gpu_host_lacks():
     done = subprocess.run([sys.executable, "-c", HIDDEN], capture_output=True, text=True, cwd="/")
-    assert done.stdout.strip() == "['decode', 'loader', 'read', 'rotate', 'spectrogram'] 1", done.stderr
+    assert done.stdout.strip() == "['decode', 'frames', 'loader', 'read', 'rotate', 'spectrogram'] 1", done.stderr
     assert "no usable GPU; nothing was checked" in done.stderr

@@ -94,7 +94,7 @@ def run(shards: Path, world: int, batch: int, state: dict | None, steps: int | N
 
 
 def test_two_hundred_resumes_at_random_places(tiny):
-    """Stop anywhere, go on with another number of ranks and another batch size, save again, go on again: nothing lost, nothing twice."""
+    """Stop anywhere, go on with other ranks and another batch size, save again, go on again: nothing lost, nothing twice."""
     whole, _ = run(tiny, 1, 1, None, None, last_batch="partial", seed=3)
     assert sorted(whole) == list(range(203))
     draw = random.Random(4)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.shuffle import ONE_PAIR, Population, dealt, like_omniaudio, lines, pairs, shuffle, stored
+from benchmarks.loader.shuffle import ONE_PAIR, Population, dealt, like_omniaudio, lines, pairs, shuffle, stored
 from dataio.audit.mixing import same_pairs
 from dataio.format import index, manifest
 from dataio.stream.order.epoch import plan

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks.contenders import Contenders
+from benchmarks.loader.contenders import Contenders
 from dataio.stream.decode import graphs
 from dataio.stream.kernels import rotate, rotate_cuda, stft
 from dataio.stream.reader import RawClip
@@ -22,7 +22,7 @@ def _synchronised(run: Callable[[], object]) -> Callable[[], None]:
 
 def decode(raws: list[RawClip], device: str, threads: int) -> Contenders:
     """JPEGs of a batch, in host memory → uint8 pixels on the device."""
-    jpegs = [jpeg for raw in raws for jpeg in raw.jpegs]
+    jpegs = [jpeg for raw in raws for jpeg in raw.picture.parts]
     pipe = graphs.frames(device, batch=len(jpegs), threads=threads)
 
     def dali() -> None:
@@ -50,8 +50,8 @@ def rotation(raws: list[RawClip], stored: tuple[int, int], spec: ClipSpec, devic
 
 def spectrogram(raws: list[RawClip], spec: ClipSpec, device: str, threads: int) -> Contenders:
     """PCM windows of a batch, in host memory → log power or magnitude on the device."""
-    signals = [np.ascontiguousarray(pair[:, ear]) for raw in raws for pair in raw.pairs for ear in (0, 1)]
-    gains = [np.float32(gain) for raw in raws for gain in raw.gains.reshape(-1)]
+    signals = [np.ascontiguousarray(pair[:, ear]) for raw in raws if raw.sound for pair in raw.sound.pairs for ear in (0, 1)]
+    gains = [np.float32(gain) for raw in raws if raw.sound for gain in raw.sound.gains.reshape(-1)]
     pipe = graphs.sound(device, batch=len(signals), threads=threads, kind=spec.sound)
     stacked, level = torch.from_numpy(np.stack(signals)).pin_memory(), torch.tensor(gains, device=device)[:, None] / 32768
     hann = torch.from_numpy(graphs.HANN).to(device)

@@ -1,21 +1,21 @@
 """Each stage of the loader alone, the ceiling that they set, and the loader's share of it: all in one run, interleaved.
 
-The ceiling is 1 / (decode + spectrogram) of a clip, each by the fastest contender on the same cores; `ceiling_with_rotation` adds
-the turn, which is work that no implementation can leave out either.
+The ceiling is 1 / (decode + rotate + spectrogram) of a clip, each by the fastest contender on the same cores; where decoding and
+turning in one go (`frames`) is faster than the two, it takes their place. Reading and checking bytes, handing over tasks and
+collecting batches are what the loader adds.
 """
 
-import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks import contenders
+from benchmarks.loader import contenders
+from benchmarks.loader.turns import Endless
+from benchmarks.loader.turns import rates as turns
 from benchmarks.machine import machine
 from dataio.stream.loader import ClipLoader
 from dataio.stream.order.choices import choose
@@ -36,7 +36,7 @@ def stages(
         say: told what is being measured.
 
     Returns:
-        JSON: `stages` → contender → clips/s (median, min, max), `ceiling`, `loader`, `share`, and what made the ceiling.
+        JSON: `stages` → contender → clips/s (median, min, max), `fastest` of each, `ceiling`, `loader` and its `share` of that.
 
     Raises:
         ValueError: the set has fewer clips than a batch. SpecError: it lacks what the spec asks for.
@@ -62,13 +62,16 @@ def stages(
         else:
             found |= _on_gpu(raws, media.size, spec, loader_device, threads)
         loader = stack.enter_context(ClipLoader(shards, spec, batch_size=batch_size, threads=threads, device=loader_device))
-        found["loader"] = {f"ClipLoader on {loader.device}": _Endless(loader)}
-        rates = _measure(found, batch_size, rounds, say)
+        found["loader"] = {f"ClipLoader on {loader.device}": Endless(loader, loader.batches_ahead)}
+        flat = {(stage, name): run for stage, group in found.items() for name, run in group.items()}
+        measured = turns(flat, batch_size, rounds=rounds, seconds=_SLICE, say=say)
+        rates = {stage: {name: measured[stage, name] for name in group} for stage, group in found.items()}
         report = loader.report()
-    best = {stage: max(results, key=lambda name: results[name]["median"]) for stage, results in rates.items()}
+    rivals = {stage: [name for name in group if "a limit" not in name] for stage, group in rates.items()}
+    best = {stage: max(names, key=lambda name: rates[stage][name]["median"]) for stage, names in rivals.items()}
     seconds = {stage: 1 / rates[stage][name]["median"] for stage, name in best.items()}
-    ceiling = 1 / sum(seconds[stage] for stage in ("decode", "spectrogram") if stage in seconds)
-    with_rotation = 1 / sum(seconds[stage] for stage in ("decode", "spectrogram", "rotate") if stage in seconds)
+    apart = seconds.get("decode", 0.0) + seconds.get("rotate", 0.0)
+    ceiling = 1 / (min(apart, seconds.get("frames", apart)) + seconds.get("spectrogram", 0.0))
     rate = rates["loader"][best["loader"]]["median"]
     return {
         "bench": "stages",
@@ -81,10 +84,8 @@ def stages(
         "stages": rates,
         "fastest": best,
         "ceiling": ceiling,
-        "ceiling_with_rotation": with_rotation,
         "loader": rate,
         "share": rate / ceiling,
-        "share_with_rotation": rate / with_rotation,
         "loader_report": report,
     }
 
@@ -99,17 +100,18 @@ def _usable(device: str) -> str:
 def _on_cpu(
     stack: ExitStack, raws: list, stored: tuple[int, int], spec: ClipSpec, threads: int
 ) -> dict[str, contenders.Contenders]:
-    found = {}
+    found: dict[str, contenders.Contenders] = {}
     if spec.frames:
         found["decode"] = stack.enter_context(contenders.decode_cpu(raws, stored, threads))
         found["rotate"] = stack.enter_context(contenders.rotate_cpu(raws, stored, spec, threads))
+        found["frames"] = stack.enter_context(contenders.frames_cpu(raws, stored, spec, threads))
     if spec.pairs:
         found["spectrogram"] = stack.enter_context(contenders.spectrogram_cpu(raws, spec, threads))
     return found
 
 
 def _on_gpu(raws: list, stored: tuple[int, int], spec: ClipSpec, device: str, threads: int) -> dict[str, contenders.Contenders]:
-    from benchmarks import contenders_cuda
+    from benchmarks.loader import contenders_cuda
 
     found = {}
     if spec.frames:
@@ -118,38 +120,3 @@ def _on_gpu(raws: list, stored: tuple[int, int], spec: ClipSpec, device: str, th
     if spec.pairs:
         found["spectrogram"] = contenders_cuda.spectrogram(raws, spec, device, threads)
     return found
-
-
-class _Endless:
-    """One batch a call, epoch after epoch. While others are measured it fills its queue, so that has to be emptied first."""
-
-    READY = 5  # batches: two in the queue, one in the producer's hand, two under way
-
-    def __init__(self, loader: ClipLoader) -> None:
-        self._loader = loader
-        self._batches: Iterator[object] = iter(())
-
-    def __call__(self) -> None:
-        if next(self._batches, None) is None:
-            self._batches = iter(self._loader)
-            next(self._batches)
-
-
-def _measure(found: dict[str, contenders.Contenders], clips: int, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
-    rates: dict[str, dict[str, list[float]]] = {stage: {name: [] for name in group} for stage, group in found.items()}
-    for i in range(rounds + 1):  # the first round warms up: compilers, caches, memory
-        for stage, group in found.items():
-            for name, run in group.items():
-                say(f"{'warm-up' if not i else f'round {i} of {rounds}'}: {stage}, {name}")
-                for _ in range(_Endless.READY if isinstance(run, _Endless) else 1):
-                    run()
-                count, start = 0, time.perf_counter()
-                while (elapsed := time.perf_counter() - start) < _SLICE or count < 2:
-                    run()
-                    count += 1
-                if i:
-                    rates[stage][name].append(clips * count / elapsed)
-    return {
-        stage: {name: {"median": statistics.median(r), "min": min(r), "max": max(r)} for name, r in group.items()}
-        for stage, group in rates.items()
-    }
