@@ -91,11 +91,14 @@ def stages(pool: ThreadPoolExecutor, spec: ViewSpec, jpegs: list[np.ndarray], th
     pictures, draws = [run(jpeg) for jpeg in jpegs], choose(spec, 0, 0, np.arange(len(jpegs)))
     out = np.empty((len(jpegs), spec.views, 3, spec.size, spec.size), np.float32)
 
+    def decode(jpeg: np.ndarray) -> None:
+        run(jpeg)  # what is kept until the end of the batch would cost page faults, which the loader does not have
+
     def views(i: int, picture: np.ndarray) -> None:
         maker.write(picture, draws.row(i), list(out[i]))
 
     found: dict[str, Callable[[], object]] = {
-        DECODE: lambda: list(pool.map(run, jpegs)),
+        DECODE: lambda: list(pool.map(decode, jpegs)),
         VIEWS: lambda: list(pool.map(views, count, pictures)),
         BOTH: lambda: list(pool.map(lambda i: views(i, run(jpegs[i])), count)),
     }

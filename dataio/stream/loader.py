@@ -70,7 +70,7 @@ class Loader:
         readers: threads that only read ahead of them; default: none for folders, 16 for URLs, where reading is waiting.
         prefetch: finished batches that wait at most; two more are under way.
         window: shards whose clips are shuffled together: more mixes better, fewer keeps reads local (`bench shuffle` tells).
-        shuffle: False takes the clips in the order of the shards.
+        shuffle: False takes the clips as they lie, shard after shard.
         epochs: how many there will be, counted from 0; nothing is read beyond the last. None: it never ends.
         cache: keeps remote shards on this machine.
         deadline: seconds after which a read that has not come is an error.

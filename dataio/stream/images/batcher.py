@@ -44,7 +44,7 @@ class ViewBatcher:
         self._views = Views(spec)
         self.decoder, self._decode = decoder()
         self._buffers = BufferPool()
-        self._workers = Pool(workers, "sonosphere-view")
+        self._workers = Pool(workers, "sonosphere-clip")
         self._readers = Pool(readers, "sonosphere-read") if readers else None
 
     def start(self, step: Step, picks: Sequence[Pick]) -> Job:
@@ -97,7 +97,7 @@ class ViewBatcher:
 
     def queues(self) -> dict[str, float]:
         found = {"read": float(self._readers.waiting)} if self._readers is not None else {}
-        return found | {"decode": float(self._workers.waiting)}
+        return found | {"clip": float(self._workers.waiting)}
 
     @property
     def buffer_bytes(self) -> int:

@@ -10,7 +10,7 @@ from dataio.stream.meter.pace import Pace
 from dataio.stream.meter.queues import Level
 from dataio.stream.meter.verdict import Group
 
-STAGES = ("read", "decode", "rotate", "spectrogram", "maps", "copy", "wait")
+STAGES = ("read", "decode", "rotate", "spectrogram", "maps", "views", "copy", "wait")
 """In the order in which a report shows them; others follow by name."""
 
 Sums = dict[tuple[str, str], tuple[float, float, float]]

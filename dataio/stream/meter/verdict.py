@@ -23,6 +23,7 @@ _ADVICE = {
     "rotate": "ask for fewer frames or a smaller size",
     "spectrogram": "ask for fewer pairs or shorter sound (sound_seconds=)",
     "maps": "ask for fewer of flow, mask and labels",
+    "views": "ask for smaller views",
     "copy": "ask for fewer or smaller fields, or for dtype='float16'",
 }
 _REMOTE = "keep a cache on this machine (cache=), let more threads read (readers=), or move the shards nearer"

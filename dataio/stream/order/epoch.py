@@ -22,7 +22,7 @@ class Epoch:
     """The sequence of one epoch. Safe to use from several threads.
 
     first_clip: (shards + 1,) the global id of every shard's first clip. shards: rows taken part, in this epoch's order.
-    edges: (windows + 1,) the epoch's position at which each window begins. window: shards a window.
+    edges: (windows + 1,) the epoch's position at which each window begins. window: shards a window. shuffle: its clips.
     """
 
     stream: int
@@ -30,11 +30,14 @@ class Epoch:
     first_clip: np.ndarray
     shards: np.ndarray
     edges: np.ndarray
+    shuffle: bool = True
     _shuffled: Callable[[int], np.ndarray] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         # bound to the columns, not to `self`: a cycle would keep the arrays of a million shards until the collector comes round
-        shuffled = lru_cache(_KEPT)(partial(_shuffle, self.stream, self.window, self.first_clip, self.shards))
+        shuffled = lru_cache(_KEPT)(
+            partial(_shuffle, self.stream if self.shuffle else None, self.window, self.first_clip, self.shards)
+        )
         object.__setattr__(self, "_shuffled", shuffled)
 
     def __len__(self) -> int:
@@ -67,11 +70,12 @@ class Epoch:
         return self.window_rows(self.number(position))
 
 
-def _shuffle(stream: int, window: int, first_clip: np.ndarray, shards: np.ndarray, w: int) -> np.ndarray:
-    """Global ids of the clips of a window, shuffled."""
+def _shuffle(stream: int | None, window: int, first_clip: np.ndarray, shards: np.ndarray, w: int) -> np.ndarray:
+    """Global ids of the clips of a window, shuffled, or as they lie where there is no stream of numbers."""
     rows = shards[w * window : (w + 1) * window]
     ids = np.concatenate([np.arange(first_clip[s], first_clip[s + 1]) for s in rows])
-    ids = ids[permutation(key(stream, "window", w), len(ids))]
+    if stream is not None:
+        ids = ids[permutation(key(stream, "window", w), len(ids))]
     ids.flags.writeable = False  # shared by all who ask
     return ids
 
@@ -85,11 +89,11 @@ def plan(
         first_clip: (shards of the set + 1,) global id of every shard's first clip.
         shards: rows that take part (those of a split).
         window: shards whose clips are shuffled together.
-        shuffle: False keeps the order of the shards (a window of one shard is still mixed as it was written).
+        shuffle: False keeps the order of the shards, and of their clips as they were written.
     """
     stream = key(fingerprint, seed, epoch)
     rows = shards[permutation(key(stream, "shards"), len(shards))] if shuffle else np.asarray(shards)
     sizes = first_clip[rows + 1] - first_clip[rows]
     starts = np.arange(0, len(rows), window)
     counts = np.add.reduceat(sizes, starts) if len(rows) else np.zeros(0, np.int64)
-    return Epoch(stream, window, first_clip, rows, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]))
+    return Epoch(stream, window, first_clip, rows, np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]), shuffle)
