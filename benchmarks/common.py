@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -32,7 +32,7 @@ def cores() -> int:
 
 
 @contextmanager
-def shards_or_standard(shards: Path | None) -> Iterator[Path]:
+def shards_or_standard(shards: Any) -> Iterator[Any]:
     """The set named, or standard clips that are synthesised for the occasion and removed afterwards."""
     import tempfile
 
@@ -45,12 +45,14 @@ def shards_or_standard(shards: Path | None) -> Iterator[Path]:
         yield shards
 
 
-def spec_of(shards: Path, frames: int | None, picture: str | None, pairs: str) -> "ClipSpec":
+def spec_of(shards: Path | str, frames: int | None, picture: str | None, pairs: str) -> "ClipSpec":
     """What a set holds, or less of it, turned by quarters."""
-    from dataio.format import manifest
     from dataio.stream.spec import ClipSpec
+    from dataio.stream.store.store import open_store
 
-    media = manifest.load(shards).media
+    store = open_store(shards)
+    media = store.manifest.media
+    store.close()
     return ClipSpec(
         frames=media.frames if frames is None else frames,
         size=media.size if picture is None else size(picture),

@@ -48,6 +48,50 @@ def stages(
 
 
 @bench.command()
+def loader(
+    shards: Annotated[str | None, typer.Option(help="A shard set, or a URL; default: standard clips.")] = None,
+    frames: Frames = None,
+    picture: Size = None,
+    pairs: Pairs = "front",
+    batch_size: BatchSize = 16,
+    threads: Threads = None,
+    readers: Annotated[int | None, typer.Option(help="Threads that only read; default: none for folders, 16 for URLs.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder that keeps the shards of a URL.")] = None,
+    cache_gib: Annotated[float, typer.Option(help="That it may take up.")] = 32.0,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    trace: Annotated[Path | None, typer.Option(help="Write the times of all stages, for ui.perfetto.dev.")] = None,
+    seconds: Annotated[float, typer.Option(help="How long.")] = 20.0,
+    json_file: JsonOption = None,
+) -> None:
+    """The loader alone, on a set of yours: clips per second, what limits it, and a trace to look at."""
+    check_target(json_file)
+    from benchmarks.loader.pace import pace
+    from dataio import Cache, ClipLoader
+
+    with shards_or_standard(shards) as where:
+        spec = spec_of(where, frames, picture, pairs)
+        kept = Cache(cache, round(cache_gib * 2**30)) if cache else None
+        with ClipLoader(
+            where,
+            spec,
+            batch_size=batch_size,
+            threads=threads or cores(),
+            readers=readers,
+            device=device,
+            cache=kept,
+            trace=trace,
+        ) as made:
+            result = pace(made, seconds=seconds, say=say)
+    out = typer.echo if json_file != "-" else say
+    for name, stage in result["report"]["stages"].items():
+        out(f"{name:12} median {stage['median_ms']:8.2f} ms   p95 {stage['p95_ms']:8.2f} ms   p99 {stage['p99_ms']:8.2f} ms")
+    share = result["meter"]["share"]
+    out(f"{result['clips_per_second']:.0f} clips/s; the meter takes {share['plain']:.2%} of it, with a trace {share['trace']:.2%}")
+    out(result["report"]["verdict"])
+    write_json(result, json_file)
+
+
+@bench.command()
 def peers(
     shards: Shards = None,
     pairs: Pairs = "front",
@@ -174,4 +218,37 @@ def shuffle(
     result = mixing.shuffle(populations, batch=batch_size, windows=mixing.WINDOWS, batches=batches, seed=seed, say=say)
     for line in mixing.lines(result):
         (typer.echo if json_file != "-" else say)(line)
+    write_json(result, json_file)
+
+
+@bench.command()
+def images(
+    shards: Annotated[
+        Path | None, typer.Option(help="A set of pictures; default: photographs, synthesised for the occasion.")
+    ] = None,
+    picture: Annotated[str, typer.Option("--size", help="HEIGHTxWIDTH of those photographs.")] = "375x500",
+    batch_size: BatchSize = 64,
+    threads: Threads = None,
+    rounds: Rounds = 7,
+    seconds: Annotated[float, typer.Option(help="Of a turn.")] = 2.0,
+    json_file: JsonOption = None,
+) -> None:
+    """MoCo-v2's views of pictures: the loader against its ceiling, against DALI alone, and against torchvision's."""
+    check_target(json_file)
+    import tempfile
+
+    from benchmarks.images import images as measure
+    from benchmarks.images.photos import photo_set
+    from dataio.cli.common import size
+
+    with tempfile.TemporaryDirectory() as folder:
+        if shards is None:
+            say(f"synthesising photographs of {picture}")
+            shards = photo_set(Path(folder), size=size(picture))
+        result = measure(shards, batch_size=batch_size, threads=threads or cores(), rounds=rounds, seconds=seconds, say=say)
+    out = typer.echo if json_file != "-" else say
+    for name, rate in result["pictures_per_second"].items():
+        times = f"the loader is {result['times'][name]:.1f} times as fast" if name in result["times"] else ""
+        out(f"{name:56} {rate['median']:7.0f} pictures/s  ({rate['min']:.0f} – {rate['max']:.0f})  {times}")
+    out(f"ceiling {result['ceiling']:.0f} pictures/s (decode + views); the loader reaches {result['share']:.0%}")
     write_json(result, json_file)
