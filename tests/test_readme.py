@@ -42,7 +42,7 @@ def test_commands(followed):
     assert (folder / "shards-inspect.html").is_file()
     assert (folder / "runs/spatial/checkpoint.pt").is_file()
     assert "accuracy" in printed["evaluate runs/spatial"]
-    assert "% of the ceiling" in printed["bench stages"]
+    assert re.search(r"ceiling \d+ clips/s .*; loader \d+: \d+%", printed["bench stages"])
 
 
 def test_program(followed):
@@ -51,7 +51,7 @@ def test_program(followed):
         [sys.executable, "-c", program + "\nprint(tuple(frames.shape), tuple(sound.shape), tuple(yaw.shape))"], followed[0]
     )
     assert "(8, 3, 8, 256, 512) (8, 4, 257, 601) (8,)" in printed
-    assert "the consumer waits for data" in printed or "the consumer sets the pace" in printed
+    assert "the consumer wait" in printed or "the consumer sets the pace" in printed
 
 
 def test_the_shard_set_it_describes(followed):

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Job:
     """A batch under way: B picks, each with its place in `fields`, and what has come of it.
 
     fields: tensors that are being filled. made: set by the tasks. kept: bytes that a task leaves for `finish`, where the batch
-    is decoded as one. error: the first that no replacement can mend.
+    is decoded as one. drawn: numbers of all clips, where they are drawn together. error: the first that no replacement can mend.
     """
 
     step: Step
@@ -37,6 +37,7 @@ class Job:
     fields: Batch = field(default_factory=dict)
     made: list[Facts | None] = field(default_factory=list)
     kept: list[Served | None] = field(default_factory=list)
+    drawn: Any = None
     error: BaseException | None = None
     _left: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)

@@ -5,16 +5,14 @@ from functools import partial
 
 import numpy as np
 
-from dataio.stream.batch import Batch, Job, Step, await_job, small_fields
-from dataio.stream.buffers import BufferPool
-from dataio.stream.errors import CorruptClipError
+from dataio.stream.batch import Batch, Job, await_job, small_fields
 from dataio.stream.kernels import stft
 from dataio.stream.meter import Meter
 from dataio.stream.pictures import Pictures
-from dataio.stream.pool import Pool
 from dataio.stream.reader import Sound
 from dataio.stream.spec import MAPS, ClipSpec, SpecError
-from dataio.stream.supply import Pick, Served, Supply
+from dataio.stream.supply import Served, Supply
+from dataio.stream.tasks import TaskBatcher
 
 
 def sound_shape(spec: ClipSpec) -> tuple[int, ...]:
@@ -38,8 +36,8 @@ def shapes(spec: ClipSpec) -> dict[str, tuple[int, ...]]:
     return found
 
 
-class CpuBatcher:
-    """`workers` threads make clips; with `readers` > 0 as many others read them first, which is right where reading is waiting.
+class CpuBatcher(TaskBatcher):
+    """Every task makes a whole clip: it is decoded, turned and heard while it is in the cache.
 
     Raises:
         SpecError: frames in float16, which the CPU's kernel does not write.
@@ -49,25 +47,16 @@ class CpuBatcher:
     """Fields that the tasks fill, as far as the spec asks for them."""
 
     def __init__(self, supply: Supply, pictures: Sequence[Pictures], *, workers: int, readers: int, meter: Meter) -> None:
-        self._supply, self._spec, self._meter = supply, supply.spec, meter
+        super().__init__(supply, workers=workers, readers=readers, meter=meter)
+        self._spec = supply.spec
         if self._spec.dtype == "float16" and "frames" in self._made_by_tasks:
             raise SpecError("dtype='float16': on the cpu frames are float32")
         self._pictures = pictures
         self._shapes = {name: shape for name, shape in shapes(self._spec).items() if name in self._made_by_tasks}
-        self._buffers = BufferPool()
-        self._workers = Pool(workers, "sonosphere-clip")
-        self._readers = Pool(readers, "sonosphere-read") if readers else None
 
-    def start(self, step: Step, picks: Sequence[Pick]) -> Job:
-        job = Job(step, picks)
-        for name, shape in self._shapes.items():
-            job.fields[name] = self._buffers.lend((len(picks), *shape), np.uint8 if name in ("mask", "labels") else np.float32)
-        for i in range(len(picks)):
-            if self._readers is not None:
-                self._readers.submit(job, partial(self._read, job, i))
-            else:
-                self._workers.submit(job, partial(self._make, job, i, None))
-        return job
+    def _lend(self, clips: int) -> Batch:
+        kinds = {name: np.uint8 if name in ("mask", "labels") else np.float32 for name in self._shapes}
+        return {name: self._buffers.lend((clips, *shape), kinds[name]) for name, shape in self._shapes.items()}
 
     def finish(self, job: Job, check: Callable[[], None]) -> Batch:
         await_job(job, check)
@@ -76,15 +65,8 @@ class CpuBatcher:
     def _collected(self, job: Job) -> Batch:
         return small_fields(self._spec, self._supply, job) | job.fields
 
-    def _read(self, job: Job, i: int) -> None:
-        try:
-            first: Served | CorruptClipError = self._supply.read(job.picks[i])
-        except CorruptClipError as error:
-            first = error
-        self._workers.submit(job, partial(self._make, job, i, first))
-
-    def _make(self, job: Job, i: int, first: Served | CorruptClipError | None) -> None:
-        job.done(i, self._supply.healthy(job.picks[i], partial(self._write, self._slot(job, i)), first).facts)
+    def _attempt(self, job: Job, i: int) -> Callable[[Served], None]:
+        return partial(self._write, self._slot(job, i))
 
     @staticmethod
     def _slot(job: Job, i: int) -> dict[str, np.ndarray]:
@@ -104,18 +86,3 @@ class CpuBatcher:
             for p, pcm in enumerate(sound.pairs):
                 target = out[p] if self._spec.sound == "ipd" else out[2 * p : 2 * p + 2]
                 stft.spectrogram(pcm, sound.gains[p], target, self._spec.sound)
-
-    def queues(self) -> dict[str, float]:
-        found = {"read": float(self._readers.waiting)} if self._readers is not None else {}
-        return found | {"clip": float(self._workers.waiting)}
-
-    @property
-    def buffer_bytes(self) -> int:
-        """Memory of all batches that were ever out at the same time."""
-        return self._buffers.bytes
-
-    def close(self) -> None:
-        for pool in (self._readers, self._workers):
-            if pool is not None:
-                pool.close()
-        self._buffers.clear()

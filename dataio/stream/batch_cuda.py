@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from dataio.stream.batch import Batch, Job, await_job
+from dataio.stream.batch_cpu import shapes
 from dataio.stream.batch_dali import DaliBatcher
 from dataio.stream.decode import graphs
 from dataio.stream.decode.flat import Flat
@@ -53,7 +54,7 @@ class CudaBatcher(DaliBatcher):
         with torch.cuda.device(self._device):
             self._stream = torch.cuda.Stream(self._device)
             super().__init__(supply, pictures, flat, batch_size=batch_size, workers=workers, readers=readers, meter=meter)
-            self._tables = rotate_cuda.Tables(self._resizes[0])
+            self._tables = rotate_cuda.Tables(self._resizes[0]) if spec.frames else None
             ears = 2 * len(spec.pairs) * (2 if spec.partner else 1)
             self._sound = graphs.sound(device, batch=batch_size * ears, threads=workers, kind=spec.sound) if ears else None
 
@@ -65,24 +66,35 @@ class CudaBatcher(DaliBatcher):
             fields: Batch = {}
             if job.picks and self._spec.frames:
                 with self._meter.clock("decode"):
-                    decoded = self._frames.run(self._parts(job), partial(self._replace, job))
-                with self._meter.clock("rotate"):
-                    fields["frames"] = self._turn_all(job, torch.from_dlpack(decoded.as_tensor()))
-                self._stream.synchronize()  # DALI uses its memory again after this
-                self._frames.release()
+                    decoded = self._frames.run(self._parts(job), partial(self._mend, job, check))
+                try:
+                    with self._meter.clock("rotate"):
+                        fields["frames"] = self._turn_all(job, torch.from_dlpack(decoded.as_tensor()))
+                    self._stream.synchronize()  # DALI uses its memory again after this
+                finally:
+                    self._frames.release()
             if job.picks and self._sound is not None:
                 with self._meter.clock("spectrogram"):
                     fields |= self._hear_all(job)
             with self._meter.clock("copy"):
                 fields |= {name: value.to(self._device, non_blocking=True) for name, value in self._collected(job).items()}
                 self._stream.synchronize()  # so that the batch may be used on any stream
+        if not job.picks:  # nothing was made; who asks for a field finds it all the same
+            missing = {name: shape for name, shape in shapes(self._spec).items() if name not in fields}
+            for name, shape in missing.items():
+                dtype = self._dtype if name == "frames" else torch.float32
+                fields[name] = torch.empty((0, *shape), dtype=dtype, device=self._device)
         return fields
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float32 if self._spec.dtype == "float32" else torch.float16
 
     def _turn_all(self, job: Job, decoded: torch.Tensor) -> torch.Tensor:
         spec, clips = self._spec, len(job.picks)
         picks = [facts.pick for facts in job.made if facts is not None]
-        dtype = torch.float32 if spec.dtype == "float32" else torch.float16
-        out = torch.empty((clips, 3, spec.frames, *spec.size), dtype=dtype, device=self._device)
+        assert self._tables is not None
+        out = torch.empty((clips, 3, spec.frames, *spec.size), dtype=self._dtype, device=self._device)
         shift = torch.tensor([pick.shift for pick in picks], device=self._device)
         mirror = torch.tensor([int(pick.mirror) for pick in picks], device=self._device)
         pictures = decoded.reshape(clips, spec.frames, *self._tables.resize.stored, 3)

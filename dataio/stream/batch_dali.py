@@ -11,7 +11,6 @@ from dataio.stream.batch_cpu import CpuBatcher
 from dataio.stream.decode.errors import DecodeError
 from dataio.stream.decode.flat import Flat
 from dataio.stream.decode.safe import Parts, SafePipeline
-from dataio.stream.errors import CorruptClipError
 from dataio.stream.kernels import rotate
 from dataio.stream.meter import Meter
 from dataio.stream.pictures import Pictures
@@ -40,18 +39,17 @@ class DaliBatcher(CpuBatcher):
         super().__init__(supply, pictures, workers=workers, readers=readers, meter=meter)
         self._frames = SafePipeline(flat.name, flat.build, flat.suspicious, batch=batch_size * flat.parts)
         self._single = flat.parts == self._spec.frames and flat.name == "jpeg"  # a picture is a sample of its own
-        self._resizes = [rotate.plan(reader.store.manifest.media.size, self._spec.size) for reader in supply.readers]
+        stored = [reader.store.manifest.media.size for reader in supply.readers]
+        self._resizes = [rotate.plan(size, self._spec.size) for size in stored] if self._spec.frames else []
 
-    def _make(self, job: Job, i: int, first: Served | CorruptClipError | None) -> None:
-        served = self._supply.healthy(job.picks[i], partial(self._write, self._slot(job, i)), first)
+    def _keep(self, job: Job, i: int, served: Served) -> None:
         job.kept[i] = served
-        job.done(i, served.facts)
 
     def finish(self, job: Job, check: Callable[[], None]) -> Batch:
         await_job(job, check)
         if job.picks:
             with self._meter.clock("decode"):
-                decoded = self._frames.run(self._parts(job), partial(self._replace, job))
+                decoded = self._frames.run(self._parts(job), partial(self._mend, job, check))
             try:
                 self._turn(job, decoded, check)
             finally:
@@ -61,6 +59,20 @@ class DaliBatcher(CpuBatcher):
     @staticmethod
     def _parts(job: Job) -> list[Parts]:
         return [served.raw.picture.parts for served in job.kept if served is not None]
+
+    def _mend(self, job: Job, check: Callable[[], None], i: int, error: DecodeError) -> Parts:
+        """`_replace` as a task: it reads, so this thread must be free to notice that a read hangs."""
+        mending, found = Job(job.step, [job.picks[i]]), list[Parts]()
+
+        def mend() -> None:
+            found.append(self._replace(job, i, error))
+            facts = job.made[i]
+            assert facts is not None
+            mending.done(0, facts)
+
+        self._workers.submit(mending, mend)
+        await_job(mending, check)
+        return found[0]
 
     def _replace(self, job: Job, i: int, error: DecodeError) -> Parts:
         """The encoded frames of the next healthy clip in place of one that DALI refuses; its sound and maps are written at once."""

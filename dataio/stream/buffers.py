@@ -7,7 +7,7 @@ the user keeps is simply not used again.
 
 import math
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from threading import RLock
 
 import numpy as np
@@ -17,21 +17,26 @@ _GRAIN = 64 * 1024  # bytes: sizes are rounded up to this, so that clips of near
 
 
 class BufferPool:
-    """Lends arrays and tensors. Holds at most as much as was once out at the same time."""
+    """Lends arrays and tensors. Holds at most as much as was once out at the same time.
+
+    bytes: lent, and kept to be lent again.
+    """
 
     def __init__(self) -> None:
-        self._free: dict[int, deque[np.ndarray]] = {}
+        self._free: OrderedDict[int, deque[np.ndarray]] = OrderedDict()  # by size, the one used longest ago first
         # re-entrant, because the collector may run a finalizer, which takes it, while this thread already holds it
         self._lock = RLock()
-        self.bytes = 0
+        self._lent = self._most = self.bytes = 0
 
     def bytes_of(self, count: int) -> np.ndarray:
         """(count,) uint8 of undefined content."""
         size = -(-count // _GRAIN) * _GRAIN
         with self._lock:
-            free = self._free.setdefault(size, deque())
-            memory = free.pop() if free else None
-            self.bytes += 0 if memory is not None else size
+            memory = self._pop(size)
+            self._lent += size
+            self._most = max(self._most, self._lent)
+            self.bytes += size if memory is None else 0
+            self._trim()
         memory = np.empty(size, np.uint8) if memory is None else memory
         # whoever looks at the memory keeps this array alive; through a memoryview, as NumPy's views of views forget those between
         loan = np.frombuffer(memory.data, np.uint8)
@@ -43,11 +48,31 @@ class BufferPool:
         size = np.dtype(dtype).itemsize * math.prod(shape)
         return torch.from_numpy(self.bytes_of(size).view(dtype).reshape(shape))
 
+    def _pop(self, size: int) -> np.ndarray | None:
+        if not (free := self._free.get(size)):
+            return None
+        memory = free.pop()
+        if free:
+            self._free.move_to_end(size)
+        else:
+            del self._free[size]
+        return memory
+
     def _take_back(self, memory: np.ndarray) -> None:
         with self._lock:
+            self._lent -= len(memory)
             self._free.setdefault(len(memory), deque()).append(memory)
+            self._free.move_to_end(len(memory))
+            self._trim()
+
+    def _trim(self) -> None:
+        """Sizes differ from clip to clip, so what was lent once may never be asked for again."""
+        while self._free and self.bytes > self._most:
+            memory = self._pop(next(iter(self._free)))
+            self.bytes -= len(memory) if memory is not None else 0
 
     def clear(self) -> None:
         """Let go of what is not lent."""
         with self._lock:
+            self.bytes -= sum(size * len(free) for size, free in self._free.items())
             self._free.clear()

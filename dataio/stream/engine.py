@@ -1,6 +1,8 @@
 """All that has threads and open files in a loader, so that it can be ended as one, whatever becomes of the loader."""
 
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from dataio.stream.store.errors import StalledError
 from dataio.stream.supply import Supply
 
 _GRACE = 5.0  # seconds beyond its deadline in which a store may say itself what is wrong
+_UNWATCHED = 2.0  # seconds without a look at the reads under way, after which the watch begins anew
 _REMOTE_READERS = 16
 _WINDOWS = 3  # windows of shards that stores are told of: the one that is read, and two to come
 
@@ -57,6 +60,7 @@ class Engine:
         *,
         seed: int,
         window: int,
+        epochs: int | None,
         batch_size: int,
         device: str,
         threads: int,
@@ -67,13 +71,14 @@ class Engine:
         meter: Meter,
     ) -> None:
         self._sets, self._meter, self._deadline, self._prefetch = sets, meter, deadline, prefetch
-        self._order, self._window = order, window
+        self._order, self._window, self._epochs = order, window, epochs
         self._ward = Ward(health, sets.names)
         self.supply = Supply(sets.readers, order, seed, self._ward, meter)
         self.device = self._usable(device)
         self._producer: Producer | None = None
         self._expected: dict[int, list[int]] = {}
         self._at: tuple[int, int] | None = None
+        self._watched = self._looked = time.monotonic()
         if readers is None:
             readers = _REMOTE_READERS if sets.remote else 0
         made = make(Means(self.supply, meter, self.device, batch_size, threads, readers))
@@ -84,13 +89,22 @@ class Engine:
     def _usable(self, device: str) -> str:
         import torch
 
-        kind = torch.device(device).type
-        if kind not in ("cpu", "cuda"):
+        try:
+            where = torch.device(device)
+        except RuntimeError:
+            where = torch.device("meta")
+        if where.type not in ("cpu", "cuda"):
             raise ValueError(f"device={device!r} must be cpu or cuda[:index]")
-        if kind == "cuda" and not torch.cuda.is_available():
+        if where.type == "cpu":
+            return "cpu"
+        if not torch.cuda.is_available():
             self._sets.note(f"device={device!r}: no usable GPU, so everything runs on the CPU")
             return "cpu"
-        return device
+        # as torch has it, `cuda` is the current device of the thread that makes the loader, which need not be the first
+        index = torch.cuda.current_device() if where.index is None else where.index
+        if index >= torch.cuda.device_count():
+            raise ValueError(f"device={device!r}: there are {torch.cuda.device_count()} GPUs, counted from 0")
+        return f"cuda:{index}"
 
     @property
     def batches_ahead(self) -> int:
@@ -106,6 +120,7 @@ class Engine:
             self.stop()
             planned = (self._planned(step) for step in steps(epoch, position))
             self._producer = Producer(self._batcher, planned, self._prefetch, self._meter, self._check)
+        self._at = None  # an interrupt between the queue and the last line must not leave a queue that has lost a batch
         try:
             item = self._producer.get()
             if item is None:
@@ -123,22 +138,27 @@ class Engine:
 
     def _expect(self, step: Step) -> None:
         """Tell the stores which shards come next, so that they can fetch them."""
-        ahead = self._order.shards_ahead(step.epoch, step.begin, _WINDOWS * self._window * len(self._sets.stores))
+        ahead = self._order.shards_ahead(step.epoch, step.begin, _WINDOWS * self._window * len(self._sets.stores), self._epochs)
         for source, store in enumerate(self._sets.stores):
             rows = [row for s, row in ahead if s == source]
             if rows != self._expected.get(source):
                 self._expected[source] = rows
                 store.expect(rows)
 
-    def ended(self, epoch: int) -> None:
-        """The consumer has had all steps of this epoch: the next batch is the first of the one that follows."""
-        self._at = epoch + 1, 0
+    def ended(self, epoch: int, position: int) -> None:
+        """No step of this epoch begins at this position, so the batch after it is the first of the next epoch."""
+        if self._at == (epoch, position):
+            self._at = epoch + 1, 0
 
     def _check(self) -> None:
-        """Raises StalledError when a read has taken longer than it may."""
+        """Raises StalledError when a read has taken longer than it may, and was watched that long: a process may be suspended."""
+        now = time.monotonic()
+        if now - self._looked > _UNWATCHED:
+            self._watched = now
+        self._looked = now
         for store in self._sets.stores:
             for p in store.pending():
-                if p.seconds > self._deadline + (_GRACE if store.remote else 0):
+                if min(p.seconds, now - self._watched) > self._deadline + (_GRACE if store.remote else 0):
                     raise StalledError(
                         f"reading {store} hangs: {p.shard} at byte {p.offset} has not come for {p.seconds:.0f} s "
                         f"(deadline={self._deadline:g})",
@@ -148,9 +168,9 @@ class Engine:
 
     def stop(self) -> None:
         """Discard what was prepared."""
-        if self._producer is not None:
-            self._producer.stop()
-        self._producer = self._at = None
+        producer, self._producer, self._at = self._producer, None, None
+        if producer is not None:
+            producer.stop()
 
     def report(self) -> dict[str, Any]:
         return {
@@ -162,7 +182,6 @@ class Engine:
         }
 
     def close(self) -> None:
-        self.stop()
-        self._batcher.close()
-        self._sets.close()
-        self._meter.close()
+        with ExitStack() as rest:  # backwards, and on when one of them raises
+            for end in (self._meter.close, self._sets.close, self._batcher.close, self.stop):
+                rest.callback(end)

@@ -1,12 +1,14 @@
 """What happens when clips are corrupt: each is written down once, and too many of them stop the run.
 
-Whether a clip is healthy is decided by its bytes alone, never by what happened before. So the clips that are delivered are the
-same in every run and for every world size, and the quarantine file is a report, not a memory.
+Whether a clip is healthy is decided by its bytes and by who decodes them, never by what happened before. So the clips that are
+delivered are the same in every run and for every world size, and the quarantine file is a report, not a memory. (Decoders agree on
+what is cut off; of damage inside a picture that its checksum covers, libjpeg-turbo refuses what DALI and torchvision let pass.)
 """
 
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -34,6 +36,8 @@ class Health:
     in_a_row: int = 64
 
     def __post_init__(self) -> None:
+        if self.quarantine is not None:  # text from a recipe is as good as a path
+            object.__setattr__(self, "quarantine", Path(self.quarantine))
         if not 0 <= self.rate <= 1:
             raise ValueError(f"rate={self.rate} must be from 0 (none is allowed) to 1")
         if self.after < 0 or self.in_a_row < 1:
@@ -53,6 +57,7 @@ class Ward:
     corrupt: int = 0
     notes: list[str] = field(default_factory=list)
     _known: set[tuple[str, str, str]] = field(default_factory=set)
+    _list: "_List" = field(default_factory=lambda: _List(), repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def well(self) -> None:
@@ -73,7 +78,7 @@ class Ward:
                 self._known.add(member)
                 self._write(name, error)
             tried, corrupt, h = self.tried, self.corrupt, self.health
-        where = f"; {h.quarantine} lists them" if h.quarantine else ""
+        where = f"; {h.quarantine} lists them" if h.quarantine and not self.notes else ""
         if in_a_row >= h.in_a_row:
             raise TooManyCorruptError(f"{in_a_row} clips in a row are corrupt, the last one {error}{where}") from error
         if tried >= max(h.after, 1) and corrupt > h.rate * tried:
@@ -87,11 +92,11 @@ class Ward:
             print(f"sonosphere: {error}: replaced by the next healthy clip{f', see {path}' if path else ''}", file=sys.stderr)
         if path is None:
             return
-        entry = {"set": name} if name else {}
+        entry: dict[str, object] = {"set": name} if name else {}
         line = entry | {"shard": error.shard, "offset": error.offset, "key": error.key}
         line |= {"extension": error.extension, "reason": error.reason}
         try:
-            _append_once(path, json.dumps(line, ensure_ascii=False))
+            self._list.add(path, line)
         except OSError as fault:
             note = f"{path} cannot be written ({fault.strerror or fault}): corrupt clips are counted, but not listed"
             if note not in self.notes:
@@ -102,21 +107,41 @@ class Ward:
         """`tried`, `corrupt` (replaced, as often as they came up), `clips` (how many different ones), `quarantine`."""
         with self._lock:
             place = str(self.health.quarantine) if self.health.quarantine and self._known else None
-            return {"tried": self.tried, "corrupt": self.corrupt, "clips": len(self._known), "quarantine": place}
+            return {
+                "tried": self.tried,
+                "corrupt": self.corrupt,
+                "clips": len(self._known),
+                "quarantine": place,
+                "notes": list(self.notes),
+            }
 
 
-def _append_once(path: Path, line: str) -> None:
-    """Add a line to a file that other processes add to as well, unless it is there already."""
-    import fcntl  # not on every system, and only needed when something is broken
+class _List:
+    """The quarantine file, which other processes add to as well. Only what is new in it since the last look is read."""
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        content = file.read()
-        data = line.encode()
-        if data in content.splitlines():
-            return
-        file.seek(0, os.SEEK_END)
-        # a process that was killed may have left half a line
-        file.write((b"" if not content or content.endswith(b"\n") else b"\n") + data + b"\n")
+    def __init__(self) -> None:
+        self._clips: set[tuple[object, ...]] = set()
+        self._end = 0
+
+    def add(self, path: Path, entry: dict[str, object]) -> None:
+        """Add a line, unless the clip is listed already, be it for another of its members."""
+        import fcntl  # not on every system, and only needed when something is broken
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            size = file.seek(0, os.SEEK_END)
+            if size < self._end:  # somebody has emptied it
+                self._clips, self._end = set(), 0
+            file.seek(self._end)
+            *lines, rest = file.read().split(b"\n")
+            self._end = size - len(rest)
+            for line in lines:
+                with suppress(ValueError, AttributeError):  # a process that was killed may have left half a line
+                    self._clips.add(_clip(json.loads(line)))
+            if _clip(entry) not in self._clips:
+                file.write((b"\n" if rest else b"") + json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+
+
+def _clip(entry: dict[str, object]) -> tuple[object, ...]:
+    return entry.get("set"), entry.get("shard"), entry.get("key")

@@ -113,9 +113,10 @@ class Loader:
         self.rank = rank if rank is not None else (torch.distributed.get_rank() if distributed else 0)
         self.world_size = world_size if world_size is not None else (torch.distributed.get_world_size() if distributed else 1)
         threads = len(os.sched_getaffinity(0)) if threads is None else threads
-        for name, value in {"batch_size": batch_size, "threads": threads, "prefetch": prefetch, "window": window}.items():
-            if value < 1:
-                raise ValueError(f"{name}={value} must be at least 1")
+        counts = {"batch_size": batch_size, "threads": threads, "prefetch": prefetch, "window": window, "epochs": epochs}
+        for name, value, least in [(*item, 1) for item in counts.items()] + [("readers", readers, 0), ("epoch", epoch, 0)]:
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise ValueError(f"{name}={value!r} must be at least {least} and a whole number")
         if not 0 <= self.rank < self.world_size:
             raise ValueError(f"rank={self.rank} must be from 0 to world_size − 1 = {self.world_size - 1}")
         if last_batch not in LAST_BATCH:
@@ -126,9 +127,9 @@ class Loader:
         if shares is not None and set(shares) != set(places):
             raise ValueError(f"shares={dict(shares)} must name the sets: {', '.join(places)}")
         self.batch_size, self.last_batch, self._pairs = batch_size, last_batch, pairs
-        self.split, self.seed, self.epoch, self.window, self.shuffle = split, seed, epoch, window, shuffle
+        self.split, self.seed, self._epoch, self.window, self.shuffle = split, seed, epoch, window, shuffle
         self.shares = dict(shares) if shares is not None else None
-        self._sets = Sets(places, split, pairs, open_reader, cache=cache, deadline=deadline)
+        self._sets = Sets(places, split, pairs, open_reader, window=window, cache=cache, deadline=deadline)
         try:
             record = Trace(trace, self.rank) if trace is not None else None
             self.meter = Meter(record, remote=self._sets.remote)
@@ -140,6 +141,7 @@ class Loader:
                 make,
                 seed=seed,
                 window=window,
+                epochs=epochs,
                 batch_size=batch_size,
                 device=device,
                 threads=threads,
@@ -156,12 +158,21 @@ class Loader:
         self.epochs = epochs
         self._position = 0
         self._iterating = self._closed = False
-        self._finalizer = weakref.finalize(self, self._engine.close)
+        self._finalizer = weakref.finalize(self, _close, self._engine, os.getpid())
 
     @property
     def fallbacks(self) -> list[str]:
         """What is not as one might expect, as it was printed."""
         return self._sets.notes
+
+    @property
+    def epoch(self) -> int:
+        """Of the next batch. Setting it goes to that epoch's beginning."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch, self._position = epoch, 0
 
     @property
     def splits(self) -> set[str]:
@@ -184,13 +195,13 @@ class Loader:
         self._iterating = True
         try:
             while not self._closed and self._left(self._position):
-                step, batch = self._engine.next(self.epoch, self._position, self._steps)
+                step, batch = self._engine.next(self._epoch, self._position, self._steps)
                 self._position = step.end
                 yield batch
             if self._closed:
                 raise RuntimeError("this loader was closed while it was being iterated")
-            self._engine.ended(self.epoch)
-            self.epoch, self._position = self.epoch + 1, 0
+            self._engine.ended(self._epoch, self._position)
+            self.epoch += 1
         finally:
             self._iterating = False
             self.meter.paused()
@@ -219,9 +230,10 @@ class Loader:
         """Where the iteration is, in JSON: it counts what was handed out, not what was prefetched; the same on every rank."""
         return {
             "version": state.VERSION,
+            "sets": list(self._sets.names),  # their order is part of the stream's
             "fingerprint": dict(zip(self._sets.names, (s.fingerprint for s in self._sets.sources), strict=True)),
             "split": self.split,
-            "pairs": list(self._pairs),  # they decide which shards take part
+            "pairs": sorted(self._pairs),  # they decide which shards take part
             "shares": self.shares,
             "seed": self.seed,
             "window": self.window,
@@ -236,7 +248,7 @@ class Loader:
         Raises:
             StateError: the state is of another data set, split, seed or order, or none at all.
         """
-        self.epoch, self._position = state.restore(saved, self.state_dict(), self.clips)
+        self._epoch, self._position = state.restore(saved, self.state_dict(), self.clips)
 
     def report(self) -> dict[str, Any]:
         """Stages, queues, rate and verdict since the loader was made (see `Meter.report`), with `fallbacks`, `health`, `stores`,
@@ -281,6 +293,12 @@ class ClipLoader(Loader):
         self.spec = spec
         open_reader, make = partial(ClipReader, spec=spec), partial(clip_batcher, spec, decoder)
         super().__init__(path, open_reader, make, spec.stored_pairs, batch_size=batch_size, **options)
+
+
+def _close(engine: Engine, pid: int) -> None:
+    """A forked child has none of the threads, and must not end the trace and the files of its parent."""
+    if os.getpid() == pid:
+        engine.close()
 
 
 def walk(

@@ -7,7 +7,7 @@ keep the process alive for ever. These are daemons: `close` waits for those that
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import RLock, Thread, current_thread
 from typing import Protocol
 
 
@@ -31,12 +31,20 @@ class Pool:
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
         self._closed = False
         # the threads know the queue alone, so that a pool which is forgotten can be collected
-        self._threads = [Thread(target=_work, args=(self._tasks,), name=f"{name}-{i}", daemon=True) for i in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        self._names = [f"{name}-{i}" for i in range(threads)]
+        self._threads: list[Thread] = []
+        self._starting = RLock()
 
     def __len__(self) -> int:
-        return len(self._threads)
+        return len(self._names)
+
+    def _start(self) -> None:
+        """With the first task: who makes a pool and fails with what comes after leaves no thread."""
+        with self._starting:
+            for name in self._names[len(self._threads) :]:
+                thread = Thread(target=_work, args=(self._tasks,), name=name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     @property
     def waiting(self) -> int:
@@ -47,6 +55,8 @@ class Pool:
         if self._closed:
             work.fail(ClosedError("the loader was closed"))
         else:
+            if len(self._threads) < len(self._names):
+                self._start()
             self._tasks.put((work, task))
 
     def close(self, patience: float = 5.0) -> None:
@@ -63,7 +73,8 @@ class Pool:
             self._tasks.put(None)
         deadline = time.monotonic() + patience
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread is not current_thread():  # the collector may run here and finalize the loader
+                thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _work(tasks: "SimpleQueue[Task | None]") -> None:

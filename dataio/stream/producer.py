@@ -45,17 +45,22 @@ class Producer:
             for step, picks in planned:
                 under_way.append(self._batcher.start(step, picks))
                 if len(under_way) == AHEAD:
-                    self._finish(under_way.popleft())
+                    self._finish(under_way)
             while under_way:
-                self._finish(under_way.popleft())
+                self._finish(under_way)
             self._put(None)
         except _StopError:
             pass
         except BaseException as error:  # it belongs to whoever iterates
             self._quietly_put(error)
+        finally:
+            for job in under_way:  # nobody wants them any more, so their tasks need not be done
+                job.fail(_StopError())
 
-    def _finish(self, job: Job) -> None:
+    def _finish(self, under_way: deque[Job]) -> None:
+        job = under_way[0]
         batch = self._batcher.finish(job, self._check_both)
+        under_way.popleft()
         self._meter.queues(self._batcher.queues())  # not before: just after the next batch was started, there is always something
         self._put((job.step, batch))
 
@@ -80,7 +85,13 @@ class Producer:
     def get(self) -> tuple[Step, Batch] | None:
         """The next batch, or None after the last. Raises what went wrong in the thread."""
         asked, ready = time.perf_counter(), self._ready.qsize()
-        item = self._ready.get()
+        while True:
+            try:
+                item = self._ready.get(timeout=0.25)
+                break
+            except queue.Empty:  # whoever closes the loader from another thread, or in a signal handler, leaves nobody waiting
+                if self._stopping.is_set():
+                    raise RuntimeError("this loader was closed while it was being iterated") from None
         if isinstance(item, BaseException):
             raise item
         if item is not None:

@@ -89,6 +89,11 @@ class ClipReader:
         self._kind = "flac" if media.sound == "flac" else "wav"
         self._frames = [frame_extension(i * media.frames // spec.frames) for i in range(spec.frames)] if self._jpegs else []
 
+    @property
+    def buffer_bytes(self) -> int:
+        """Memory that is kept for the bytes of clips."""
+        return self._buffers.bytes
+
     def locate(self, clip: int) -> tuple[int, int]:
         """Shard and row in its index of a clip by its id within the set."""
         first = self.store.manifest.first_clip

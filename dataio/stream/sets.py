@@ -31,6 +31,7 @@ class Sets:
         pairs: tuple[str, ...],
         open_reader: Callable[[Store], ClipReader],
         *,
+        window: int,
         cache: Cache | None,
         deadline: float,
     ) -> None:
@@ -43,7 +44,7 @@ class Sets:
         stores: list[Store] = []
         try:
             for name, place in places.items():
-                store = open_store(place, cache=cache, deadline=deadline)
+                store = open_store(place, cache=cache, deadline=deadline, indexes=max(64, 3 * window))
                 stores.append(store)
                 self.readers.append(open_reader(store))
                 self.sources.append(self._select(name, store, split, pairs))

@@ -13,6 +13,9 @@ CONTAINERS = ("h264", "hevc", "vp9", "av1", "copy")
 MAPS = ("flow", "mask", "labels")
 """Fields that are pictures of something else than light; they turn with the frames."""
 
+LEAST_SAMPLES = 257
+"""Of a sound window: half a Hann window is reflected at either end (kernels/stft.py)."""
+
 SoundKind = Literal["log", "magnitude", "complex", "ipd"]
 Augmentation = Literal["turn", "mirror"]
 FrameType = Literal["float32", "float16"]
@@ -76,7 +79,11 @@ class ClipSpec:
         _check(bool(self.pairs) or not self.partner, "partner", self.partner, "a partner is heard: name at least one pair")
         _check(self.reach > 0, "reach", self.reach, "must be a positive number of seconds")
         _check(self.sound in get_args(SoundKind), "sound", self.sound, f"must be one of {', '.join(get_args(SoundKind))}")
+        _check(self.sound_rate > 0, "sound_rate", self.sound_rate, "must be a positive number of Hz")
         _check(self.sound_seconds > 0, "sound_seconds", self.sound_seconds, "must be positive")
+        least = f"a spectrogram needs {LEAST_SAMPLES} samples, {LEAST_SAMPLES / self.sound_rate:g} s"
+        enough = not self.pairs or self.sound_seconds * self.sound_rate >= LEAST_SAMPLES
+        _check(enough, "sound_seconds", self.sound_seconds, least)
         _check(
             set(self.augment) <= set(get_args(Augmentation)),
             "augment",

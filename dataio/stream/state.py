@@ -2,7 +2,7 @@
 
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 _FREE = ("epoch", "position")  # all else must be as it was
 
 

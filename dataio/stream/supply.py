@@ -172,15 +172,18 @@ class _CompanionCache:
         with self._lock:
             if (known := self._kept.get(window.name)) is not None:
                 return known
-            store = self._readers[source].store
-            recordings, starts = [], []
-            for shard in window.shards.tolist():
-                index = store.index(shard)
-                recordings.append(store.manifest.shard_recordings(shard)[index.clips["recording"]])
-                starts.append(index.clips["start"])
-            first = store.manifest.first_clip
-            ids = np.concatenate([np.arange(first[s], first[s + 1]) for s in window.shards])
-            found = self._kept[window.name] = Companions(ids, np.concatenate(recordings), np.concatenate(starts))
+        # without the lock, as it reads indexes: two threads may do so at once, and come to the same
+        store = self._readers[source].store
+        recordings, starts = [], []
+        for shard in window.shards.tolist():
+            index = store.index(shard)
+            recordings.append(store.manifest.shard_recordings(shard)[index.clips["recording"]])
+            starts.append(index.clips["start"])
+        first = store.manifest.first_clip
+        ids = np.concatenate([np.arange(first[s], first[s + 1]) for s in window.shards])
+        found = Companions(ids, np.concatenate(recordings), np.concatenate(starts))
+        with self._lock:
+            self._kept[window.name] = found
             while len(self._kept) > 4 * len(self._readers):
                 self._kept.popitem(last=False)
-            return found
+        return found

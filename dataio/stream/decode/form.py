@@ -17,20 +17,24 @@ def suspicious_jpeg(data: np.ndarray) -> bool:
     """Whether a picture should be tried alone before it may join a batch."""
     if len(data) < 4 or data[0] != 0xFF or data[1] != 0xD8 or data[-2] != 0xFF or data[-1] != 0xD9:
         return True
-    end = _scan_at(data)
-    return end is None or not _well_formed(data[:end].tobytes())
+    head = _head(data)
+    return head is None or not _well_formed(head)
 
 
-def _scan_at(data: np.ndarray) -> int | None:
-    """Where the header of the first scan ends; None if the markers do not lead there."""
-    at, limit = 2, min(len(data), _LONGEST)
+def _head(data: np.ndarray) -> bytes | None:
+    """From the first marker to the header of the first scan, without comments and what applications add, which differ from picture
+    to picture and would fill the cache; None if the markers do not lead there.
+    """
+    at, limit, kept = 2, min(len(data), _LONGEST), [data[:2].tobytes()]
     while at + 4 <= limit and data[at] == 0xFF:
         kind, length = int(data[at + 1]), int(data[at + 2]) << 8 | int(data[at + 3])
         if length < 2 or at + 2 + length > limit:
             return None
+        if not (0xE0 <= kind <= 0xEF or kind == _COMMENT):
+            kept.append(data[at : at + 2 + length].tobytes())
         at += 2 + length
         if kind == _SCAN:
-            return at
+            return b"".join(kept)
     return None
 
 

@@ -32,7 +32,8 @@ class SafePipeline:
 
     def __init__(self, name: str, build: Build, suspicious: Callable[[np.ndarray], bool], *, batch: int) -> None:
         self._name, self._build, self._suspicious, self._batch = name, build, suspicious, batch
-        self._pipe: Pipeline | None = build(batch)
+        self._pipe: Pipeline | None = build(batch) if batch else None  # no pictures: nothing will be decoded
+        self._good: np.ndarray | None = None  # a part that was decoded once
         self._probe: Pipeline | None = None
         self.rebuilt = 0
 
@@ -50,15 +51,19 @@ class SafePipeline:
                 clips[i] = replace(i, found)
         tries = 0
         while True:
+            self._pipe = self._pipe or self._build(self._batch)  # not below: that it cannot be built is no clip's fault
             try:
-                if self._pipe is None:
-                    self._pipe = self._build(self._batch)
                 self._pipe.feed_input(self._name, [part for parts in clips for part in parts])
                 self._pipe.schedule_run()
-                return self._pipe.share_outputs()[0]
+                decoded = self._pipe.share_outputs()[0]
+                if self._good is None:
+                    self._good = clips[0][0].copy()
+                return decoded
             except RuntimeError as error:
                 self._pipe, self.rebuilt, tries = None, self.rebuilt + 1, tries + 1
                 culprits = [(i, found) for i, parts in enumerate(clips) if (found := self.check(parts)) is not None]
+                if culprits and self._good is not None and self.check([self._good]) is not None:
+                    raise  # not even what was decoded before: the device is broken or full, and the clips may be well
                 if not culprits and tries > 1:
                     raise DecodeError(f"DALI fails for the batch, but for none of its clips alone: {_reason(error)}") from error
                 for i, found in culprits:
@@ -67,8 +72,8 @@ class SafePipeline:
     def check(self, parts: Parts) -> DecodeError | None:
         """What DALI says to the parts of a clip, each alone."""
         for i, part in enumerate(parts):
+            self._probe = self._probe or self._build(1)
             try:
-                self._probe = self._probe or self._build(1)
                 self._probe.feed_input(self._name, [part])
                 self._probe.run()
             except RuntimeError as error:

@@ -41,14 +41,19 @@ class CudaViewBatcher(ViewBatcher):
             self._decoding = Decoding(supply, ViewGraph(spec, str(self._device), batch=batch_size, threads=workers), self._draw)
             self._scaling = [torch.from_numpy(values).to(self._device) for values in scaling(spec)]
 
-    def _lend(self, pictures: int) -> Batch:
+    def _lend(self, clips: int) -> Batch:
         return {}
 
-    def _write(self, job: Job, i: int, draws: Draws, served: Served) -> None:
+    def _prepare(self, job: Job) -> None:
+        """Numbers are drawn when it is known which pictures the batch has."""
+
+    def _write(self, job: Job, i: int, served: Served) -> None:
         try:
             jpeg_size(served.raw.picture.parts[0])
         except DecodeError as error:
             raise broken(self._supply, served, error.reason) from error
+
+    def _keep(self, job: Job, i: int, served: Served) -> None:
         job.kept[i] = served
 
     def finish(self, job: Job, check: Callable[[], None]) -> Batch:
@@ -58,10 +63,16 @@ class CudaViewBatcher(ViewBatcher):
             if job.picks:
                 with self._meter.clock("decode"):
                     draws, decoded = self._decoding.run(job)
-                with self._meter.clock("views"):
-                    views = self._views_of(torch.from_dlpack(decoded.as_tensor()), draws)
-                    self._stream.synchronize()  # DALI uses its memory again after this
-                self._decoding.graph.release()
+                try:
+                    with self._meter.clock("views"):
+                        views = self._views_of(torch.from_dlpack(decoded.as_tensor()), draws)
+                        self._stream.synchronize()  # DALI uses its memory again after this
+                finally:
+                    self._decoding.graph.release()
+            else:  # who asks for a field finds it all the same
+                dtype = torch.float32 if self._spec.dtype == "float32" else torch.float16
+                empty = torch.empty((0, 3, self._spec.size, self._spec.size), dtype=dtype, device=self._device)
+                views = {name: empty.clone() for name in self._spec.names}
             labels = [served.raw.label for served in job.kept if served is not None and isinstance(served.raw, StillClip)]
             fields = ids(self._supply, job) | {"label": torch.tensor(labels, dtype=torch.int64)}
             with self._meter.clock("copy"):

@@ -139,11 +139,13 @@ class Order:
         number = plan.number(position)
         return Window(source, epoch, number, plan.window_rows(number), plan)
 
-    def shards_ahead(self, epoch: int, position: int, count: int) -> list[tuple[int, int]]:
+    def shards_ahead(self, epoch: int, position: int, count: int, epochs: int | None = None) -> list[tuple[int, int]]:
         """The next `count` (source, shard row) that the stream reads from this position on, each once, into the next epochs.
 
         Window by window, in the order in which the stream comes to them; those of one window are wanted within a few clips of each
-        other. Fewer where there are no more shards. Costs O(count + sources), and one window of each source.
+        other. Fewer where there are no more shards. epochs: how many there are, counted from 0; None: no end.
+
+        Costs O(count + sources), and one window of each source.
         """
         found: dict[tuple[int, int], None] = {}
         left = [source.readable for source in self.sources]
@@ -154,7 +156,9 @@ class Order:
                 nexts.append((self._when(i, turn), i, turn))
         heapq.heapify(nexts)
         while nexts and len(found) < count:
-            _, i, turn = heapq.heappop(nexts)
+            at, i, turn = heapq.heappop(nexts)
+            if epochs is not None and at >= epochs * len(self):
+                break
             rows, turn = self._rows(i, turn)
             for row in rows:
                 if (i, row) not in found:

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from threading import Lock
+from threading import Lock, RLock
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class Indexes:
         self._manifest, self._fetch, self._place, self._keep = manifest, fetch, place, keep
         self._kept: OrderedDict[int, index.ShardIndex] = OrderedDict()
         self._fetching: dict[int, Lock] = {}
-        self._lock = Lock()
+        self._lock = RLock()  # the collector may finalize the loader while this thread holds it
 
     def get(self, shard: int) -> index.ShardIndex:
         """The index of a shard, which matches its checksum in the manifest.

@@ -5,7 +5,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event, RLock
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class LocalStore:
         self._files: OrderedDict[int, _File] = OrderedDict()
         self._descriptors, self._patience = descriptors, Patience(deadline)
         self._traffic, self._closing = Traffic(), Event()
-        self._lock = Lock()
+        self._lock = RLock()  # the collector may finalize the loader while this thread holds it
 
     def __str__(self) -> str:
         return str(self.folder)

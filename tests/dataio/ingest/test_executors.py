@@ -208,8 +208,11 @@ def _interrupt(source: Path, out: Path, when: str) -> tuple[int, str, float]:
 
 @pytest.mark.parametrize("when", ["workers import", "workers encode"])
 def test_ctrl_c_ends_a_build_with_a_word_and_the_same_command_goes_on(source: Path, tmp_path: Path, when: str) -> None:
-    out = tmp_path / "shards"
-    status, said, seconds = _interrupt(source, out, when)
+    for attempt in range(4):  # beside others, the build may be done before the key is pressed
+        out = tmp_path / f"shards{attempt}"
+        status, said, seconds = _interrupt(source, out, when)
+        if status:
+            break
     assert said == "interrupted; what is finished stays, and the same command goes on\n"
     assert status == 130
     assert seconds < AT_ONCE

@@ -29,7 +29,7 @@ def test_a_clip_is_written_once_however_often_it_comes_up(tmp_path, capsys):
         {"shard": "clips-000000", "offset": 512, "key": key, "extension": "f000.jpg", "reason": "checksum mismatch"}
         for key in ("a-000001", "b-000002")
     ]
-    assert ward.report() == {"tried": 5, "corrupt": 4, "clips": 2, "quarantine": str(tmp_path / "deep" / "q.jsonl")}
+    assert ward.report() == {"tried": 5, "corrupt": 4, "clips": 2, "quarantine": str(tmp_path / "deep" / "q.jsonl"), "notes": []}
     assert "replaced by the next healthy clip, see" in capsys.readouterr().err
     Ward(Health(tmp_path / "deep" / "q.jsonl")).ill(error(), 0, 1)  # another run finds it there
     assert len(lines(tmp_path / "deep" / "q.jsonl")) == 2

@@ -294,7 +294,7 @@ def test_report(shards):
     assert report["clips"] == 24 and report["clips_per_second"] > 0
     assert set(report["stages"]) == {"read", "decode", "rotate", "spectrogram", "wait"}
     assert report["stages"]["rotate"]["count"] == report["stages"]["decode"]["count"] == 24
-    assert "wait" in report["verdict"]
+    assert report["verdict_code"] and report["verdict"]
 
 
 def test_one_iteration_at_a_time_and_none_after_close(shards):

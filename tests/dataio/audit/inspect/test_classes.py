@@ -8,7 +8,7 @@ import pytest
 
 from dataio.audit.inspect.classes import mixed_classes, repeats
 from dataio.audit.inspect.sample import Look
-from dataio.audit.mixing import same_pairs
+from dataio.audit.mixing import WINDOW, same_pairs
 from dataio.format import manifest
 from tests.dataio.audit.inspect.pages import make_set
 
@@ -44,7 +44,7 @@ def test_a_sample_tells_of_the_whole(mixed):
     rows = draw.permutation(400)[:64]
     found = repeats([Counter(draw.permutation(sets[row])[:64].tolist()) for row in rows], of=400)
     shard = np.mean([same_pairs(np.bincount(s), 2) for s in sets])
-    windows = [np.bincount(sets[draw.permutation(400)[:4]].ravel()) for _ in range(2000)]
+    windows = [np.bincount(sets[draw.permutation(400)[:WINDOW]].ravel()) for _ in range(2000)]
     assert found.shard == pytest.approx(shard, rel=0.1)
     assert found.window == pytest.approx(np.mean([same_pairs(w, 2) for w in windows]), rel=0.15)
     assert found.whole == pytest.approx(same_pairs(np.bincount(labels), 2), rel=0.15)
