@@ -23,7 +23,7 @@ from dataio.stream.reader import ClipReader
 from dataio.stream.spec import ClipSpec
 from dataio.stream.store.local import LocalStore
 
-_SLICE = 0.5  # seconds that one contender runs in one round
+_SLICE = 2.0  # seconds that one contender runs in one round: a loader needs a moment to find its pace again after the others
 
 
 def stages(
