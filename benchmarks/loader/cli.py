@@ -26,7 +26,8 @@ def stages(
     pairs: Annotated[str, typer.Option(help="Pairs, comma-separated; all: all that are stored.")] = "front",
     batch_size: Annotated[int, typer.Option(help="Clips a batch.")] = 16,
     threads: Annotated[int | None, typer.Option(help="Default: all cores.")] = None,
-    rounds: Annotated[int, typer.Option(help="How often each contender has its turn.")] = 7,
+    rounds: Rounds = 5,
+    seconds: Annotated[float, typer.Option(help="Of a turn.")] = 2.0,
     device: Annotated[str, typer.Option(help="Of the loader: cpu or cuda.")] = "cpu",
     json_file: JsonOption = None,
 ) -> None:
@@ -36,7 +37,9 @@ def stages(
 
     with shards_or_standard(shards) as where:
         spec = spec_of(where, frames, picture, pairs)
-        result = measure(where, spec, batch_size=batch_size, threads=threads or cores(), rounds=rounds, device=device, say=say)
+        result = measure(
+            where, spec, batch_size=batch_size, threads=threads or cores(), rounds=rounds, seconds=seconds, device=device, say=say
+        )
     out = typer.echo if json_file != "-" else say
     for stage, contenders in result["stages"].items():
         for name, rate in contenders.items():

@@ -23,16 +23,23 @@ from dataio.stream.reader import ClipReader
 from dataio.stream.spec import ClipSpec
 from dataio.stream.store.local import LocalStore
 
-_SLICE = 2.0  # seconds that one contender runs in one round: a loader needs a moment to find its pace again after the others
-
 
 def stages(
-    shards: Path, spec: ClipSpec, *, batch_size: int, threads: int, rounds: int, device: str = "cpu", say: Callable[[str], None]
+    shards: Path,
+    spec: ClipSpec,
+    *,
+    batch_size: int,
+    threads: int,
+    rounds: int,
+    seconds: float = 2.0,
+    device: str = "cpu",
+    say: Callable[[str], None],
 ) -> dict:
     """Measure on a shard set.
 
     Args:
         rounds: every contender runs once a round, in turn, so that a change of the machine's speed meets all; medians are reported.
+        seconds: of a turn; a loader needs a moment to find its pace again after the others, so half a second is too short.
         say: told what is being measured.
 
     Returns:
@@ -64,14 +71,14 @@ def stages(
         loader = stack.enter_context(ClipLoader(shards, spec, batch_size=batch_size, threads=threads, device=loader_device))
         found["loader"] = {f"ClipLoader on {loader.device}": Endless(loader, loader.batches_ahead)}
         flat = {(stage, name): run for stage, group in found.items() for name, run in group.items()}
-        measured = turns(flat, batch_size, rounds=rounds, seconds=_SLICE, say=say)
+        measured = turns(flat, batch_size, rounds=rounds, seconds=seconds, say=say)
         rates = {stage: {name: measured[stage, name] for name in group} for stage, group in found.items()}
         report = loader.report()
     rivals = {stage: [name for name in group if "a limit" not in name] for stage, group in rates.items()}
     best = {stage: max(names, key=lambda name: rates[stage][name]["median"]) for stage, names in rivals.items()}
-    seconds = {stage: 1 / rates[stage][name]["median"] for stage, name in best.items()}
-    apart = seconds.get("decode", 0.0) + seconds.get("rotate", 0.0)
-    ceiling = 1 / (min(apart, seconds.get("frames", apart)) + seconds.get("spectrogram", 0.0))
+    each = {stage: 1 / rates[stage][name]["median"] for stage, name in best.items()}
+    apart = each.get("decode", 0.0) + each.get("rotate", 0.0)
+    ceiling = 1 / (min(apart, each.get("frames", apart)) + each.get("spectrogram", 0.0))
     rate = rates["loader"][best["loader"]]["median"]
     return {
         "bench": "stages",
@@ -80,6 +87,7 @@ def stages(
         "batch_size": batch_size,
         "threads": threads,
         "rounds": rounds,
+        "seconds": seconds,
         "unit": "clips/s",
         "stages": rates,
         "fastest": best,

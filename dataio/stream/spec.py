@@ -30,6 +30,10 @@ def _check(ok: bool, field: str, value: object, allowed: str) -> None:
         raise SpecError(f"{field}={value!r}: {allowed}")
 
 
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 @dataclass(frozen=True)
 class ClipSpec:
     """The fields of a batch.
@@ -71,8 +75,9 @@ class ClipSpec:
     def __post_init__(self) -> None:
         for field in ("size", "pairs", "augment"):  # lists from recipes are as good as tuples
             object.__setattr__(self, field, tuple(getattr(self, field)))
-        _check(self.frames >= 0, "frames", self.frames, "must be 0 (no picture) or more")
-        _check(len(self.size) == 2 and min(self.size) >= 1, "size", self.size, "must be (height, width), each at least 1")
+        _check(_whole(self.frames, 0), "frames", self.frames, "must be 0 (no picture) or a whole number of them")
+        sides = len(self.size) == 2 and all(_whole(side, 1) for side in self.size)
+        _check(sides, "size", self.size, "must be (height, width), each a whole number and at least 1")
         _check(set(self.pairs) <= set(PAIRS), "pairs", self.pairs, f"may hold {', '.join(PAIRS)}")
         _check(len(set(self.pairs)) == len(self.pairs), "pairs", self.pairs, "names a pair twice")
         _check(bool(self.pictured or self.pairs), "pairs", self.pairs, "with frames=0 nothing is left to load")
@@ -99,6 +104,7 @@ class ClipSpec:
                 "mirror exchanges right and left: ask for both or neither",
             )
         if self.yaw_classes is not None:
+            _check(_whole(self.yaw_classes, 1), "yaw_classes", self.yaw_classes, "must be a whole number, at least 1, or None")
             _check(self.pictured, "yaw_classes", self.yaw_classes, "there is no picture to turn with frames=0")
             try:
                 yaw_step(self.size[1], self.yaw_classes)

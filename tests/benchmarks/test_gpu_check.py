@@ -21,7 +21,8 @@ from dataio.stream.spec import ClipSpec
 from tests.shards import make_shards
 with tempfile.TemporaryDirectory() as folder:
     shards = make_shards(Path(folder), recordings=2, seconds=4.0, split="train=1")
-    result = stages(shards, ClipSpec(frames=4, size=(32, 64)), batch_size=2, threads=1, rounds=1, say=lambda text: None)
+    spec = ClipSpec(frames=4, size=(32, 64))
+    result = stages(shards, spec, batch_size=2, threads=1, rounds=1, seconds=0.05, say=lambda text: None)
 from benchmarks.gpu_check import main
 print(sorted(result["stages"]), main())
 """

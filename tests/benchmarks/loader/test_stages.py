@@ -13,7 +13,7 @@ SPEC = ClipSpec(frames=4, size=(32, 64), pairs=("front", "left"), yaw_classes=4)
 
 @pytest.fixture(scope="module")
 def result(shards):
-    return stages(shards, SPEC, batch_size=4, threads=2, rounds=1, say=lambda text: None)
+    return stages(shards, SPEC, batch_size=4, threads=2, rounds=1, seconds=0.05, say=lambda text: None)
 
 
 def test_ceiling_is_made_of_the_fastest(result):
@@ -66,7 +66,7 @@ def test_contenders_do_the_same_work(shards):
 
 def test_a_set_smaller_than_a_batch(shards):
     with pytest.raises(ValueError, match="holds 24 clips, fewer than batch_size=25"):
-        stages(shards, SPEC, batch_size=25, threads=1, rounds=1, say=lambda text: None)
+        stages(shards, SPEC, batch_size=25, threads=1, rounds=1, seconds=0.05, say=lambda text: None)
 
 
 def test_a_gpu_that_is_not_there_is_not_measured(shards):
@@ -75,4 +75,4 @@ def test_a_gpu_that_is_not_there_is_not_measured(shards):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     with pytest.raises(ValueError, match="no usable GPU"):
-        stages(shards, SPEC, batch_size=4, threads=1, rounds=1, device="cuda", say=lambda text: None)
+        stages(shards, SPEC, batch_size=4, threads=1, rounds=1, seconds=0.05, device="cuda", say=lambda text: None)
