@@ -45,7 +45,7 @@ def shards_or_standard(shards: Any) -> Iterator[Any]:
         yield shards
 
 
-def spec_of(shards: Path | str, frames: int | None, picture: str | None, pairs: str) -> "ClipSpec":
+def spec_of(shards: Path | str, frames: int | None, picture: str | None, pairs: str, reduced: bool = False) -> "ClipSpec":
     """What a set holds, or less of it, turned by quarters."""
     from dataio.stream.spec import ClipSpec
     from dataio.stream.store.store import open_store
@@ -59,5 +59,6 @@ def spec_of(shards: Path | str, frames: int | None, picture: str | None, pairs: 
         pairs=media.pairs if pairs == "all" else tuple(p for p in pairs.split(",") if p),
         sound_rate=media.rate,
         sound_seconds=min(1.0, media.clip_seconds),
+        reduced=reduced,
         yaw_classes=4 if media.picture and frames != 0 else None,
     )

@@ -23,7 +23,8 @@ def stages(
     shards: Annotated[Path | None, typer.Option(help="A shard set; default: standard clips, synthesised for the occasion.")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames a clip; default: all that are stored.")] = None,
     picture: Annotated[str | None, typer.Option("--size", help="HEIGHTxWIDTH of the batch; default: as stored.")] = None,
-    pairs: Annotated[str, typer.Option(help="Pairs, comma-separated; all: all that are stored.")] = "front",
+    pairs: Pairs = "front",
+    reduced: Annotated[bool, typer.Option("--reduced", help="Decode at reduced scale where --size allows.")] = False,
     batch_size: Annotated[int, typer.Option(help="Clips a batch.")] = 16,
     threads: Annotated[int | None, typer.Option(help="Default: all cores.")] = None,
     rounds: Rounds = 5,
@@ -36,7 +37,7 @@ def stages(
     from benchmarks.loader.stages import stages as measure
 
     with shards_or_standard(shards) as where:
-        spec = spec_of(where, frames, picture, pairs)
+        spec = spec_of(where, frames, picture, pairs, reduced)
         result = measure(
             where, spec, batch_size=batch_size, threads=threads or cores(), rounds=rounds, seconds=seconds, device=device, say=say
         )

@@ -146,4 +146,8 @@ def frames_cpu(raws: list[RawClip], stored: tuple[int, int], spec: ClipSpec, thr
             found[f"{DECODERS[name]} and rotate, picture by picture"] = partial(
                 _each, pool, partial(write, frames=ours), out, len(clips)
             )
+        if spec.reduced and "turbo" in available():  # less work for a picture that differs a little: see JpegFrames
+            less = JpegFrames(stored, spec.size, "turbo", reduced=True)
+            title = f"libjpeg-turbo at 1/{less.divisor} and rotate, picture by picture"
+            found[title] = partial(_each, pool, partial(write, frames=less), out, len(clips))
         yield found
