@@ -48,7 +48,7 @@ def shards_or_standard(shards: Any) -> Iterator[Any]:
 def spec_of(shards: Path | str, frames: int | None, picture: str | None, pairs: str, reduced: bool = False) -> "ClipSpec":
     """What a set holds, or less of it, turned by quarters."""
     from dataio.stream.spec import ClipSpec
-    from dataio.stream.store.store import open_store
+    from dataio.stream.store.place import open_store
 
     store = open_store(shards)
     media = store.manifest.media

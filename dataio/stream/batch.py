@@ -5,23 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 
+from dataio.stream.order.steps import Step
 from dataio.stream.spec import ClipSpec
 from dataio.stream.supply import Facts, Pick, Served, Supply
 
 Batch = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of all ranks. begin, end: positions of the epoch before and after it. positions: those of this rank."""
-
-    epoch: int
-    begin: int
-    end: int
-    positions: np.ndarray
 
 
 @dataclass

@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from dataio.stream.batch import Batch, Batcher, Step
+from dataio.stream.batch import Batch, Batcher
 from dataio.stream.health import Health, Ward
 from dataio.stream.meter import Meter
 from dataio.stream.order.mixture import Order
+from dataio.stream.order.steps import Step
 from dataio.stream.producer import AHEAD, Planned, Producer
 from dataio.stream.sets import Sets
 from dataio.stream.store.errors import StalledError

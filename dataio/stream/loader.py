@@ -11,13 +11,13 @@ import numpy as np
 import torch
 
 from dataio.stream import state
-from dataio.stream.batch import Batch, Step
+from dataio.stream.batch import Batch
 from dataio.stream.clips import clip_batcher
 from dataio.stream.engine import Engine, Made, Means
 from dataio.stream.health import Health
 from dataio.stream.meter import Meter, Trace
 from dataio.stream.order.mixture import Order
-from dataio.stream.order.steps import LAST_BATCH, LastBatch, cut, steps
+from dataio.stream.order.steps import LAST_BATCH, LastBatch, Step, begins, steps, walk
 from dataio.stream.reader import ClipReader
 from dataio.stream.sets import Sets
 from dataio.stream.spec import ClipSpec
@@ -299,22 +299,3 @@ def _close(engine: Engine, pid: int) -> None:
     """A forked child has none of the threads, and must not end the trace and the files of its parent."""
     if os.getpid() == pid:
         engine.close()
-
-
-def walk(
-    clips: int, batch: int, rank: int, world: int, last: LastBatch, epoch: int, position: int, epochs: int | None
-) -> Iterator[Step]:
-    """The steps of one rank from a position of an epoch on, through all epochs that follow."""
-    if not steps(clips, batch, world, last):
-        return
-    while epochs is None or epoch < epochs:
-        while begins(clips, position, batch * world, last):
-            end = min(position + batch * world, clips)
-            yield Step(epoch, position, end, cut(clips, position, batch, rank, world, last))
-            position = end
-        epoch, position = epoch + 1, 0
-
-
-def begins(clips: int, position: int, stride: int, last: LastBatch) -> bool:
-    """Whether a step of `stride` clips over all ranks begins at this position of an epoch."""
-    return position < clips and (last != "drop" or position + stride <= clips)

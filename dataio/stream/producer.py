@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from dataio.stream.batch import Batch, Batcher, Job, Step
+from dataio.stream.batch import Batch, Batcher, Job
 from dataio.stream.meter import Meter
+from dataio.stream.order.steps import Step
 from dataio.stream.supply import Pick
 
 AHEAD = 2  # batches under way beside those that are ready: while one is finished, the workers are busy with the next

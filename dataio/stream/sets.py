@@ -8,7 +8,8 @@ import numpy as np
 
 from dataio.stream.order.mixture import Source
 from dataio.stream.reader import ClipReader
-from dataio.stream.store.store import Cache, Store, open_store
+from dataio.stream.store.place import open_store
+from dataio.stream.store.store import Cache, Store
 
 
 class Sets:

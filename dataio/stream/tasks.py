@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from dataio.stream.batch import Batch, Job, Step
+from dataio.stream.batch import Batch, Job
 from dataio.stream.buffers import BufferPool
 from dataio.stream.errors import CorruptClipError
 from dataio.stream.meter import Meter
+from dataio.stream.order.steps import Step
 from dataio.stream.pool import Pool
 from dataio.stream.supply import Pick, Served, Supply
 

@@ -1,5 +1,7 @@
 """How ranks and batches cut the sequence of an epoch."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -24,3 +26,32 @@ def cut(clips: int, position: int, batch: int, rank: int, world: int, last: Last
     low = position + rank * batch
     positions = np.arange(low, low + batch, dtype=np.int64)
     return positions % clips if last == "pad" else positions[positions < clips]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of all ranks. begin, end: positions of the epoch before and after it. positions: those of this rank."""
+
+    epoch: int
+    begin: int
+    end: int
+    positions: np.ndarray
+
+
+def walk(
+    clips: int, batch: int, rank: int, world: int, last: LastBatch, epoch: int, position: int, epochs: int | None
+) -> Iterator[Step]:
+    """The steps of one rank from a position of an epoch on, through all epochs that follow."""
+    if not steps(clips, batch, world, last):
+        return
+    while epochs is None or epoch < epochs:
+        while begins(clips, position, batch * world, last):
+            end = min(position + batch * world, clips)
+            yield Step(epoch, position, end, cut(clips, position, batch, rank, world, last))
+            position = end
+        epoch, position = epoch + 1, 0
+
+
+def begins(clips: int, position: int, stride: int, last: LastBatch) -> bool:
+    """Whether a step of `stride` clips over all ranks begins at this position of an epoch."""
+    return position < clips and (last != "drop" or position + stride <= clips)

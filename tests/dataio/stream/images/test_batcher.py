@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dataio.format import index, manifest
-from dataio.stream.batch import Batch, Step
+from dataio.stream.batch import Batch
 from dataio.stream.health import Health, TooManyCorruptError
 from dataio.stream.images.batcher import ViewBatcher
 from dataio.stream.images.decode import decoder
@@ -18,6 +18,7 @@ from dataio.stream.images.draws import choose
 from dataio.stream.images.reader import StillReader
 from dataio.stream.images.spec import ViewSpec, evaluation
 from dataio.stream.images.views import Views
+from dataio.stream.order.steps import Step
 from dataio.stream.spec import SpecError
 from dataio.stream.store.local import LocalStore
 from dataio.stream.supply import Supply

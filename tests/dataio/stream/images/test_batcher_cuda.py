@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from dataio.stream.batch import Job, Step
+from dataio.stream.batch import Job
 from dataio.stream.health import Health
 from dataio.stream.images import batcher_cuda
 from dataio.stream.images.batcher import ViewBatcher
@@ -14,6 +14,7 @@ from dataio.stream.images.batcher_cuda import CudaViewBatcher, Decoding
 from dataio.stream.images.draws import choose
 from dataio.stream.images.graph import ViewGraph
 from dataio.stream.images.spec import ViewSpec
+from dataio.stream.order.steps import Step
 from dataio.stream.supply import Supply
 from tests.dataio.stream.images.stills import SPEC, damaged, make_stills, supplied
 

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from dataio.stream.store.cache import BLOCK
 from dataio.stream.store.errors import CutShortError
+from dataio.stream.store.place import open_store
 from dataio.stream.store.remote import RemoteStore
 from dataio.stream.store.shelf import FOLDER
-from dataio.stream.store.store import Cache, open_store
+from dataio.stream.store.store import Cache
 from tests.dataio.stream.store.sets import make_set
 from tests.servers import Fault, FolderServer, serve
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from dataio.format.table import FormatError
 from dataio.stream.store.errors import CutShortError, ReadError, ShardMissingError, StalledError
+from dataio.stream.store.place import open_store
 from dataio.stream.store.remote import RemoteStore
-from dataio.stream.store.store import open_store
 from tests.dataio.stream.store.sets import make_set
 from tests.servers import Fault, FolderServer, serve
 

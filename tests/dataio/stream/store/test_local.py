@@ -16,7 +16,7 @@ from dataio.format import manifest
 from dataio.format.table import FormatError
 from dataio.stream.store.errors import CutShortError, ReadError, ShardMissingError
 from dataio.stream.store.local import LocalStore
-from dataio.stream.store.store import open_store
+from dataio.stream.store.place import open_store
 from tests.dataio.stream.store.sets import make_set
 
 
@@ -240,7 +240,7 @@ LACKING = """
 import sys
 for name in ("fsspec", "aiohttp", "s3fs", "botocore", "torch", "numba", "cv2"):
     sys.modules[name] = None
-from dataio.stream.store.store import open_store
+from dataio.stream.store.place import open_store
 print(len(open_store(sys.argv[1]).manifest))
 """
 
