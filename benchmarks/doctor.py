@@ -46,7 +46,7 @@ def _gpu() -> list[Finding]:
         why = "torch sees no CUDA device" if torch.version.cuda else "this torch was built without CUDA"
         return [
             Finding("GPU", "falls back", f"{why}: device='cuda' becomes the CPU"),
-            Finding("JPEG decoder", "falls back", "DALI decodes with libjpeg-turbo on the CPU instead of nvJPEG"),
+            Finding("JPEG decoder", "falls back", "libjpeg-turbo on the CPU instead of nvJPEG"),
             Finding("rotation and spectrogram", "falls back", "numba's CPU kernels instead of the GPU's"),
             Finding("video containers", "falls back", "PyAV decodes them on the CPU, and of each only the frames that are needed"),
         ]
