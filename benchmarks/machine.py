@@ -52,6 +52,12 @@ def machine() -> dict[str, Any]:
     }
 
 
+def portable(report: dict[str, Any]) -> dict[str, Any]:
+    """A loader's report without the folders of this machine: results are read elsewhere."""
+    stores = {name: store | {"place": Path(store["place"]).name} for name, store in report["stores"].items()}
+    return report | {"stores": stores}
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.images import dali, peers
 from benchmarks.loader.turns import Endless, rates
-from benchmarks.machine import machine
+from benchmarks.machine import machine, portable
 from dataio.stream.health import Health
 from dataio.stream.images.decode import decoder
 from dataio.stream.images.draws import choose
@@ -62,7 +62,7 @@ def images(
             other = peers.loader(shards, spec, backend, batch_size, threads)
             found[f"torch DataLoader, torchvision v2, {backend}"] = Endless(other, AHEAD * threads + 1)
         seen = rates(found, batch_size, rounds=rounds, seconds=seconds, say=say)
-        report = loader.report()
+        report = portable(loader.report())
     middle = {name: rate["median"] for name, rate in seen.items()}
     ceiling = 1 / (1 / middle[DECODE] + 1 / middle[VIEWS])
     return {

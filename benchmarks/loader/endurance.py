@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import machine
+from benchmarks.machine import machine, portable
 from dataio.stream.loader import ClipLoader
 from dataio.stream.spec import ClipSpec
 
@@ -53,7 +53,7 @@ def endurance(
                     break
             if breaks and batches % breaks == 0:
                 loader.load_state_dict(loader.state_dict())
-        report = loader.report()
+        report = portable(loader.report())
     settled = [s for s in samples if s["seconds"] >= SETTLING * 60 * minutes]
     slope = np.polyfit([s["seconds"] / 60 for s in settled], [s["mib"] for s in settled], 1)[0] if len(settled) > 1 else 0.0
     return {

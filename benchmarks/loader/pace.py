@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
+from benchmarks.machine import machine, portable
 from dataio.stream.loader import Loader
 from dataio.stream.meter import Meter, Trace
 
@@ -30,7 +30,7 @@ def pace(loader: Loader, *, seconds: float, say: Callable[[str], None]) -> dict[
                 break
         say(f"{now:.0f} of {seconds:g} s: {clips / now:.0f} clips/s")
     busy = (time.process_time() - cpu) / clips
-    report = loader.report()
+    report = portable(loader.report())
     calls = sum(stage["count"] for name, stage in report["stages"].items() if name != "wait") / max(report["clips"], 1)
     each = {"plain": _call(Meter())}
     with tempfile.TemporaryDirectory() as folder:

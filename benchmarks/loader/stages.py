@@ -16,7 +16,7 @@ import torch
 from benchmarks.loader import contenders
 from benchmarks.loader.turns import Endless
 from benchmarks.loader.turns import rates as turns
-from benchmarks.machine import machine
+from benchmarks.machine import machine, portable
 from dataio.stream.loader import ClipLoader
 from dataio.stream.order.choices import choose
 from dataio.stream.reader import ClipReader
@@ -73,7 +73,7 @@ def stages(
         flat = {(stage, name): run for stage, group in found.items() for name, run in group.items()}
         measured = turns(flat, batch_size, rounds=rounds, seconds=seconds, say=say)
         rates = {stage: {name: measured[stage, name] for name in group} for stage, group in found.items()}
-        report = loader.report()
+        report = portable(loader.report())
     rivals = {stage: [name for name in group if "a limit" not in name] for stage, group in rates.items()}
     best = {stage: max(names, key=lambda name: rates[stage][name]["median"]) for stage, names in rivals.items()}
     each = {stage: 1 / rates[stage][name]["median"] for stage, name in best.items()}
