@@ -159,7 +159,7 @@ def test_a_download_that_failed_is_tried_again_when_it_is_expected_again(server:
     with RemoteStore(server.url, cache=Cache(tmp_path, 10 * SIZE)) as store:
         store.expect([1])
         wait(lambda: server.asked("clips-000001.tar") == 1 and not entries(tmp_path, "part"))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not entries(tmp_path) and time.monotonic() < deadline:
             store.expect([1])
             time.sleep(0.02)
@@ -173,7 +173,7 @@ def test_a_transfer_that_hangs_does_not_keep_the_store_from_closing(server: Fold
     wait(lambda: server.asked(".tar") == 2)
     begin = time.monotonic()
     store.close()
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 15  # not at the end of a transfer, which hangs
     assert entries(tmp_path, "part") == []
 
 

