@@ -84,7 +84,17 @@ def run(code: str, *arguments: str, seconds: float = 60, sigint_after: str = "")
                 if line.strip() == sigint_after:
                     break
             process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=seconds)
+        for last in (False, False, False, True):
+            try:
+                out, err = process.communicate(timeout=seconds / 4)
+                break
+            except subprocess.TimeoutExpired:
+                if last:
+                    raise
+                if not sigint_after:
+                    continue
+                # Python drops an interrupt that meets a finalizer, as every batch has one: people press the keys again
+                process.send_signal(signal.SIGINT)
     finally:
         process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
