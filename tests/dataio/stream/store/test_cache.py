@@ -273,11 +273,13 @@ from pathlib import Path
 import numpy as np
 from dataio.stream.store.remote import RemoteStore
 from dataio.stream.store.store import Cache
-url, folder, limit, whole, seed, rounds, truth = sys.argv[1:]
+url, folder, limit, whole, seed, rounds, truth, enough = sys.argv[1:]
 rng = np.random.default_rng(int(seed))
 tars = [path.read_bytes() for path in sorted(Path(truth).glob("*.tar"))]
 with RemoteStore(url, cache=Cache(Path(folder), int(limit), whole == "whole")) as store:
-    for _ in range(int(rounds)):
+    done = 0
+    while done < int(rounds) or not Path(enough).exists():
+        done += 1
         ahead = rng.permutation(len(tars))[:4]
         store.expect(ahead.tolist())
         for shard in rng.choice(ahead, 10).tolist():
@@ -306,7 +308,7 @@ def test_processes_share_a_tiny_cache(tmp_path: Path, how: str) -> None:
 
         def start(seed: int, rounds: int) -> subprocess.Popen[str]:
             name = "ab"[seed % 2]
-            arguments = [f"{server.url}/{name}", tmp_path, limit, how, seed, rounds, tmp_path / name]
+            arguments = [f"{server.url}/{name}", tmp_path, limit, how, seed, rounds, tmp_path / name, tmp_path / "enough"]
             command = [sys.executable, "-c", HAMMER, *map(str, arguments)]
             return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -326,6 +328,8 @@ def test_processes_share_a_tiny_cache(tmp_path: Path, how: str) -> None:
                 victim.kill()
                 victim.communicate()
                 victim, killed, born = start(3, 1_000), killed + 1, time.monotonic()
+            if killed >= 3 and samples > 100:
+                (tmp_path / "enough").touch()
         victim.kill()
         victim.communicate()
         for worker in workers:
@@ -333,5 +337,5 @@ def test_processes_share_a_tiny_cache(tmp_path: Path, how: str) -> None:
             assert worker.returncode == 0, err
             hits, evictions = map(int, out.split())
             assert hits > 0 and evictions > 0
-    assert size < most <= limit and samples > 100 and killed >= 1
+    assert size < most <= limit
     assert (tmp_path / FOLDER / "foreign.tar").read_bytes() == b"mine" * 1_000
