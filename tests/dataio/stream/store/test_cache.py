@@ -1,11 +1,13 @@
 """The cache of a remote set, against a real server: what is fetched, what is kept, and what happens when the disk fails."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -315,15 +317,17 @@ def test_processes_share_a_tiny_cache(tmp_path: Path, how: str) -> None:
         workers, victim = [start(seed, 12) for seed in range(3)], start(3, 1_000)
         killed, born = 0, time.monotonic()
         while any(worker.poll() is None for worker in workers):
-            found = {}
-            for entry in os.scandir(tmp_path / FOLDER):
-                if entry.name != "foreign.tar":
-                    try:
-                        facts = entry.stat()
-                    except FileNotFoundError:
-                        continue
-                    found[facts.st_ino] = facts.st_size  # one that changes its name meanwhile is one
+            # files grow while the lock is held, and only then: a look without it may count a file and its successor
+            with (tmp_path / FOLDER / "lock").open("ab") as held:
+                fcntl.flock(held, fcntl.LOCK_EX)
+                found = {}
+                for entry in os.scandir(tmp_path / FOLDER):
+                    if entry.name != "foreign.tar":
+                        with suppress(FileNotFoundError):
+                            facts = entry.stat()
+                            found[facts.st_ino] = facts.st_size  # one that changes its name meanwhile is one
             most, samples = max(most, sum(found.values())), samples + 1
+            time.sleep(0.001)  # the others want the lock too
             if time.monotonic() - born > 1.2:
                 victim.kill()
                 victim.communicate()
