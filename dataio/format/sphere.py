@@ -72,3 +72,57 @@ def resize_table(n_in: int, n_out: int, wrap: bool) -> tuple[np.ndarray, np.ndar
         index = np.clip(index, 0, n_in - 1)
     weight /= weight.sum(1, keepdims=True)
     return index.astype(np.int32), weight.astype(np.float32)
+
+
+def rotation(pitch: float, roll: float) -> np.ndarray:
+    """The matrix from what a tilted viewer calls a direction to what the world does, (3, 3) float64; yaw is a shift, and last.
+
+    Directions are (front, left, up). Pitch lifts the gaze, roll leans the head to the right: first the head is leant, then it is
+    lifted. So the middle of the picture looks `pitch` degrees above the horizon, and what is right of a viewer who leans to the
+    right lies below the horizon.
+
+    Args:
+        pitch, roll: degrees.
+    """
+    p, r = math.radians(pitch), math.radians(roll)
+    lift = np.array([[math.cos(p), 0.0, -math.sin(p)], [0.0, 1.0, 0.0], [math.sin(p), 0.0, math.cos(p)]])
+    lean = np.array([[1.0, 0.0, 0.0], [0.0, math.cos(r), -math.sin(r)], [0.0, math.sin(r), math.cos(r)]])
+    return lift @ lean
+
+
+def carried(
+    row: float,
+    column: float,
+    height: int,
+    width: int,
+    m00: float,
+    m01: float,
+    m02: float,
+    m10: float,
+    m11: float,
+    m12: float,
+    m20: float,
+    m21: float,
+    m22: float,
+    to_height: int,
+    to_width: int,
+) -> tuple[float, float]:
+    """Where in one picture that lies which another shows at this place: the place's direction, turned by a matrix, as a place.
+
+    Args:
+        row, column: fractional, 0 the middle of the first pixel; beyond a pole a row goes on along the meridian's other half.
+        height, width: of the picture that they are of. m…: a `rotation`, row by row, applied to their direction.
+        to_height, to_width: of the picture in which the place is looked for.
+
+    Returns:
+        Row in [−½, to_height − ½] and column in [−½, to_width − ½].
+    """
+    around = ((column + 0.5) / width - 0.5) * (2.0 * math.pi)
+    up = (0.5 - (row + 0.5) / height) * math.pi
+    front, left, above = math.cos(up) * math.cos(around), -math.cos(up) * math.sin(around), math.sin(up)
+    x = m00 * front + m01 * left + m02 * above
+    y = m10 * front + m11 * left + m12 * above
+    z = m20 * front + m21 * left + m22 * above
+    found_row = (0.5 - math.atan2(z, math.sqrt(x * x + y * y)) / math.pi) * to_height - 0.5
+    found_column = (math.atan2(-y, x) / (2.0 * math.pi) + 0.5) * to_width - 0.5
+    return found_row, found_column

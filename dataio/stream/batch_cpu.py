@@ -75,7 +75,7 @@ class CpuBatcher(TaskBatcher):
 
     def _write(self, out: dict[str, np.ndarray], served: Served) -> None:
         pick, raw = served.pick, served.raw
-        self._pictures[pick.source].write(raw, pick.shift, pick.mirror, out)
+        self._pictures[pick.source].write(raw, pick.shift, pick.mirror, out, pick.tilt)
         if raw.sound is not None and "sound" in out:
             self._hear(raw.sound, out["sound"])
         if served.partner is not None and "partner_sound" in out:

@@ -12,6 +12,7 @@ from dataio.stream.decode.errors import DecodeError
 from dataio.stream.decode.flat import Flat
 from dataio.stream.decode.safe import Parts, SafePipeline
 from dataio.stream.kernels import rotate
+from dataio.stream.kernels.turner import Turner
 from dataio.stream.meter import Meter
 from dataio.stream.pictures import Pictures
 from dataio.stream.supply import Served, Supply
@@ -103,9 +104,10 @@ class DaliBatcher(CpuBatcher):
         assert facts is not None
         with self._meter.clock("rotate", cpu=True):
             resize, out = self._resizes[facts.pick.source], job.fields["frames"].numpy()[i]
+            turner = Turner(facts.pick.shift, facts.pick.mirror, facts.pick.tilt)
             for f in range(count):
                 picture = np.asarray(decoded.at(i * count + f) if self._single else decoded.at(i)[f])
-                rotate.rotate_one(picture, f, facts.pick.shift, facts.pick.mirror, resize, out)
+                turner.write(picture, f, resize, out)
         turning.done(i, facts)
 
     def close(self) -> None:

@@ -16,6 +16,9 @@ MAPS = ("flow", "mask", "labels")
 LEAST_SAMPLES = 257
 """Of a sound window: half a Hann window is reflected at either end (kernels/stft.py)."""
 
+MOST_TILT = 90
+"""Degrees: to look straight up or down, or to lie on one's side."""
+
 SoundKind = Literal["log", "magnitude", "complex", "ipd"]
 Augmentation = Literal["turn", "mirror"]
 FrameType = Literal["float32", "float16"]
@@ -46,6 +49,8 @@ class ClipSpec:
     yaw_classes: K; the frames are turned by a drawn multiple of 360°/K. None: never turned.
     reduced: decode JPEGs at half, quarter or eighth of their size where `size` is no larger, and containers at a whole fraction
         where it is half of that: faster, and a little sharper than resizing from all pixels (JPEGs: 36 to 43 dB apart).
+    tilt: degrees; the viewer of every clip is pitched and rolled by angles drawn uniformly from ±tilt, picture and maps, though not
+        the pairs. Tilting interpolates, which yaw does not (kernels/tilt.py). 0: always level.
     dtype: of the frames; None: float32 on the CPU, which computes nothing else, and float16 on a GPU.
     augment: `turn` (the world by q·90°: picture and pairs alike) and `mirror` (left and right exchanged, in picture and ears).
     partner: also a sound window of another clip of the same recording, and the gap between the two.
@@ -71,6 +76,7 @@ class ClipSpec:
     labels: bool = False
     reduced: bool = False
     dtype: FrameType | None = None
+    tilt: float = 0.0
 
     def __post_init__(self) -> None:
         for field in ("size", "pairs", "augment"):  # lists from recipes are as good as tuples
@@ -96,6 +102,9 @@ class ClipSpec:
             f"may hold {', '.join(get_args(Augmentation))}",
         )
         _check(self.dtype in (None, *get_args(FrameType)), "dtype", self.dtype, f"must be one of {', '.join(get_args(FrameType))}")
+        level = isinstance(self.tilt, int | float) and not isinstance(self.tilt, bool) and 0 <= self.tilt <= MOST_TILT
+        _check(level, "tilt", self.tilt, f"must be from 0 to {MOST_TILT} degrees")
+        _check(self.pictured or not self.tilt, "tilt", self.tilt, "there is no picture to tilt with frames=0")
         if "mirror" in self.augment:
             _check(
                 ("right" in self.pairs) == ("left" in self.pairs),

@@ -34,6 +34,13 @@ class Pick:
     mirror: bool
     shift: int
     partner_start: int
+    pitch: float = 0.0
+    roll: float = 0.0
+
+    @property
+    def tilt(self) -> tuple[float, float] | None:
+        """Pitch and roll in degrees; None where the viewer is level."""
+        return (self.pitch, self.roll) if self.pitch or self.roll else None
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,8 @@ class Supply:
     def _of(self, source: int, turns: np.ndarray) -> list[Pick]:
         epochs, clips = self.order.clips(source, turns)
         drawn = choices.choose(self.spec, self._samples[source], self._seed, epochs, clips)
-        columns = (turns, epochs, clips, drawn.yaw, drawn.start, drawn.turn, drawn.mirror == 1, drawn.shift, drawn.partner_start)
+        columns = [turns, epochs, clips, drawn.yaw, drawn.start, drawn.turn, drawn.mirror == 1, drawn.shift, drawn.partner_start]
+        columns += [drawn.pitch, drawn.roll]
         return [Pick(source, *row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
     def after(self, pick: Pick) -> Pick:

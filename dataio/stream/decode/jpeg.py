@@ -14,6 +14,7 @@ import numpy as np
 
 from dataio.stream.decode.errors import DecodeError
 from dataio.stream.kernels import rotate
+from dataio.stream.kernels.turner import Turner
 
 Decoder = Literal["turbo", "torchvision"]
 _PACKAGES = {"turbo": "simplejpeg", "torchvision": "torchvision"}
@@ -118,12 +119,14 @@ class JpegFrames:
         self._plan = rotate.plan(self._shape[:2], size)
         self._own = threading.local()
 
-    def write(self, jpegs: list[np.ndarray], shift: int, mirror: bool, out: np.ndarray) -> tuple[float, float]:
+    def write(
+        self, jpegs: list[np.ndarray], shift: int, mirror: bool, out: np.ndarray, tilt: tuple[float, float] | None = None
+    ) -> tuple[float, float]:
         """Decode, turn, resize and normalise the frames of one clip.
 
         Args:
             jpegs: F files, uint8. shift: in columns of `size`; mirror: exchange left and right; both as in `rotate`.
-            out: (3, F, height, width) float32, C-contiguous, filled.
+            out: (3, F, height, width) float32, C-contiguous, filled. tilt: pitch and roll in degrees, None to stay level.
 
         Returns:
             Seconds of processor time that this thread took to decode, and to turn.
@@ -133,7 +136,7 @@ class JpegFrames:
         """
         if out.shape[:2] != (rotate.CHANNELS, len(jpegs)):
             raise ValueError(f"out has shape {out.shape}; expected (3, {len(jpegs)}, height, width)")
-        picture = self._buffer()
+        picture, turner = self._buffer(), Turner(shift, mirror, tilt)
         decoding, begin = 0.0, time.thread_time()
         start = begin
         for i, jpeg in enumerate(jpegs):
@@ -142,7 +145,7 @@ class JpegFrames:
             except DecodeError as error:
                 raise DecodeError(error.reason, i) from error.__cause__
             decoded = time.thread_time()
-            rotate.rotate_one(picture, i, shift, mirror, self._plan, out)
+            turner.write(picture, i, self._plan, out)
             decoding, start = decoding + decoded - start, time.thread_time()
         return decoding, start - begin - decoding
 

@@ -77,3 +77,35 @@ def test_a_circle_has_no_seam(n_out: int, factor: int, turn: int) -> None:
     index, weight = sphere.resize_table(n_out * factor, n_out, True)
     before = (np.roll(row, turn * factor)[index] * weight).sum(1)
     np.testing.assert_allclose(before, np.roll((row[index] * weight).sum(1), turn), atol=1e-6)
+
+
+@given(
+    row=st.floats(0, 99),
+    column=st.floats(-0.4, 199.4),
+    pitch=st.floats(-90, 90),
+    roll=st.floats(-90, 90),
+    width=st.integers(1, 4000),
+)
+def test_a_place_carried_there_and_back_is_where_it_was(row, column, pitch, roll, width):
+    matrix = sphere.rotation(pitch, roll)
+    there = sphere.carried(row, column, 100, 200, *matrix.reshape(-1).tolist(), width, 2 * width)
+    assert -0.5 <= there[0] <= width - 0.5 and -0.5 <= there[1] <= 2 * width - 0.5
+    back = sphere.carried(*there, width, 2 * width, *matrix.T.reshape(-1).tolist(), 100, 200)
+    assert back == pytest.approx((row, column), abs=1e-6)
+
+
+@pytest.mark.parametrize(("pitch", "roll", "up"), [(0, 0, 0), (90, 0, 90), (-30, 40, -30)])
+def test_the_middle_of_the_picture_looks_where_the_gaze_is_lifted(pitch, roll, up):
+    row, _ = sphere.carried(49.5, 99.5, 100, 200, *sphere.rotation(pitch, roll).reshape(-1).tolist(), 180, 360)
+    assert row == pytest.approx(89.5 - up)
+
+
+def test_who_leans_to_the_right_has_the_ground_on_the_right():
+    row, column = sphere.carried(49.5, 149.5, 100, 200, *sphere.rotation(0, 30).reshape(-1).tolist(), 180, 360)
+    assert (row, column) == (pytest.approx(89.5 + 30), pytest.approx(269.5))
+
+
+def test_a_row_beyond_the_pole_lies_on_the_other_half_of_its_meridian():
+    level = sphere.rotation(0, 0).reshape(-1).tolist()
+    assert sphere.carried(-3.5, 20, 100, 200, *level, 100, 200) == pytest.approx((2.5, 120))
+    assert sphere.carried(102.5, 120, 100, 200, *level, 100, 200) == pytest.approx((96.5, 20))

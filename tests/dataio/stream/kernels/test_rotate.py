@@ -1,7 +1,4 @@
-"""Turning, mirroring and resizing against NumPy, torch and Pillow; the CUDA kernel in numba's simulator against the CPU."""
-
-import subprocess
-import sys
+"""Turning, mirroring and resizing against NumPy, torch and Pillow."""
 
 import numpy as np
 import pytest
@@ -157,41 +154,3 @@ def test_wrong_shapes_are_named():
         rotate.rotate_one(frames[0], 2, 0, False, plan, out)
     with pytest.raises(ValueError, match="is not contiguous"):
         rotate.rotate_one(frames[0], 0, 0, False, plan, np.empty((3, 2, 16, 8), np.float32).transpose(0, 1, 3, 2))
-
-
-SIMULATED = """
-import numpy as np
-from numba import cuda
-from dataio.stream.kernels import rotate, rotate_cuda
-rng = np.random.default_rng(0)
-for stored, size in [((6, 12), (6, 12)), ((6, 12), (3, 8)), ((4, 8), (5, 260))]:
-    frames = rng.integers(0, 256, (3, 2, *stored, 3), np.uint8)
-    shift, mirror = np.array([0, 1, size[1] - 1]), np.array([0, 1, 1])
-    plan = rotate.plan(stored, size)
-    expected = np.empty((3, 3, 2, *size), np.float32)
-    for i in range(3):
-        rotate.rotate(frames[i], int(shift[i]), bool(mirror[i]), plan, expected[i])
-    out = cuda.to_device(np.full_like(expected, np.nan))
-    rotate_cuda.rotate(cuda.to_device(frames), cuda.to_device(shift), cuda.to_device(mirror), rotate_cuda.Tables(plan), out)
-    assert np.abs(out.copy_to_host() - expected).max() < 1e-5, (stored, size)
-print("agreed")
-"""
-
-
-def test_cuda_kernel_in_the_simulator():
-    """In a process of its own, because numba takes the simulator or the driver once, at import."""
-    import os
-
-    done = subprocess.run(
-        [sys.executable, "-c", SIMULATED], env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "agreed", done.stderr
-
-
-def test_launch_limits():
-    pytest.importorskip("numba.cuda")
-    from dataio.stream.kernels.rotate_cuda import geometry
-
-    assert geometry(2, 8, (256, 512)) == ((2, 2048, 2), 256)
-    with pytest.raises(ValueError, match="do not fit one launch"):
-        geometry(2, 64, (1024, 2048))

@@ -1,5 +1,7 @@
 """The random choices of a clip, and what turning and mirroring do to yaw and ears."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,21 @@ def test_drawn_the_same_on_every_machine_and_version():
         [0, 48, 0],
         [64240, 72580, 76148],
     ]
+
+
+def test_tilts_are_uniform_the_same_in_any_batch_and_change_nothing_else():
+    tilted, clips = replace(FULL, tilt=20), np.arange(40_000)
+    drawn, level = choose(tilted, 192_000, 3, 1, clips), choose(FULL, 192_000, 3, 1, clips)
+    assert all(np.array_equal(getattr(drawn, name), getattr(level, name)) for name in FIELDS)
+    assert not level.pitch.any() and not level.roll.any()
+    for angle in (drawn.pitch, drawn.roll):
+        assert angle.min() < -19.99 and angle.max() > 19.99 and np.abs(angle).max() <= 20
+        assert (np.abs(np.histogram(angle, 20, (-20, 20))[0] - 2000) < 200).all()
+    assert abs(np.corrcoef(drawn.pitch, drawn.roll)[0, 1]) < 0.02
+    epochs = np.where(clips < 100, 1, 2)
+    mixed = choose(tilted, 192_000, 3, epochs, clips)
+    assert np.array_equal(mixed.pitch[:100], drawn.pitch[:100]) and not np.array_equal(mixed.roll[100:], drawn.roll[100:])
+    assert np.allclose(drawn.pitch[:2], [-8.41472676966903, 17.592517184261737], atol=1e-12)
 
 
 def test_the_partners_window_is_drawn_by_itself():
