@@ -13,7 +13,8 @@ from dataio.cli.common import JsonOption
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the front door."""
     import benchmarks.builder.cli
-    import benchmarks.loader.cli  # noqa: F401  each adds its commands to `bench`
+    import benchmarks.loader.cli
+    import benchmarks.ssl.cli  # noqa: F401  each adds its commands to `bench`
 
     app.command()(demo)
     app.command()(doctor)

@@ -155,7 +155,7 @@ def _recipe(demo: Demo, shards: Path, run_folder: Path, settings: list[str]) -> 
 
 
 def _train(recipe: Any, name: str, clock: Clock) -> Any:
-    from train.loop import train
+    from train.run import train
 
     if recipe.run.exists():
         shutil.rmtree(recipe.run)  # of an earlier demo, in this demo's own folder
@@ -169,11 +169,12 @@ def _train(recipe: Any, name: str, clock: Clock) -> Any:
 def _loader(recipe: Any) -> tuple[float, dict[str, Any]]:
     """Clips per second of the loader with nobody to wait for, and one clip to look at."""
     from dataio import ClipLoader
+    from train.fields import clip_spec
     from train.objectives import OBJECTIVES
 
     objective, data = OBJECTIVES[recipe.objective.name], recipe.data
     common = {"batch_size": data.batch_size, "split": "train", "seed": recipe.seed, "threads": data.threads}
-    with ClipLoader(data.path, objective.clip_spec(recipe), **common) as loader:
+    with ClipLoader(data.path, clip_spec(recipe, objective.FIELDS), **common) as loader:
         clips, start = 0, None
         while start is None or time.perf_counter() - start < LOADER_SECONDS:
             for batch in loader:
@@ -182,7 +183,7 @@ def _loader(recipe: Any) -> tuple[float, dict[str, Any]]:
                 if time.perf_counter() - start >= LOADER_SECONDS:
                     break
         rate = (clips - data.batch_size) / (time.perf_counter() - start)
-    with ClipLoader(data.path, objective.clip_spec(recipe, turned=False, augment=False), **common) as loader:
+    with ClipLoader(data.path, clip_spec(recipe, ("frames", "sound"), augment=False), **common) as loader:
         batch = next(iter(loader))
         rate_hz = loader.spec.sound_rate
     classes = recipe.objective.yaw_classes

@@ -1,4 +1,4 @@
-"""Heads that score every yaw class from a map over azimuth (video) and a feature vector (sound).
+"""Heads of spatial alignment: they score every yaw class from a map over azimuth (video) and a feature vector (sound).
 
 Convention: a yaw of k·360°/K turns the viewer right, so column x of the turned picture shows column x + k·W/K of the unturned
 one (`dataio.format.sphere`). The sound is not turned. Logit k scores that yaw.

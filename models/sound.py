@@ -1,11 +1,13 @@
-"""The sound encoder of the earlier paper: four strided convolutions over a spectrogram."""
+"""The sound encoder of the earlier paper: four or five strided convolutions over a spectrogram."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-DEPTH = 4
+MOST = 8
+"""The channels stop doubling at `width` times this: in the paper the fifth convolution has 512 channels, as the fourth has."""
 MEAN, SPREAD = -6.0, 4.0
 """Rough centre and spread of natural log power when the amplitude has RMS 0.1 (silence is floored at ln 1e-5 = −11.5)."""
 
@@ -13,43 +15,58 @@ MEAN, SPREAD = -6.0, 4.0
 class SoundEncoder(nn.Module):
     """Spectrograms of several ears to one feature map over frequency and time.
 
-    Four times Conv2d(kernel 4, stride 2, padding 1), BatchNorm, LeakyReLU(0.2), each doubling the channels: conv1 to conv4 of
+    Conv2d(kernel 4, stride 2, padding 1), BatchNorm, LeakyReLU(0.2), each doubling the channels: conv1 to conv4 (or conv5) of
     "Semantic Object Prediction and Spatial Sound Super-Resolution with Binaural Sounds" (ECCV 2020), where width = 64 gives
-    64, 128, 256, 512 channels and 257 × 601 shrinks to 16 × 37. The paper runs one ear at a time; here all ears enter
-    together, so that the first layer already sees the differences between them.
+    64, 128, 256, 512 (, 512) channels and 257 × 601 shrinks to 16 × 37 (, 8 × 18). The paper runs one ear at a time; here all ears
+    enter together, so that the first layer already sees the differences between them.
 
     Args:
         channels: ears times planes per ear that enter, e.g. 8 for four pairs of log power.
         width: channels after the first convolution.
+        depth: convolutions; 4 or 5 in the paper.
         pool_time: average this many spectrogram columns first (1: none). Where a sound comes from changes slowly against a
             hop of 1.7 ms; on a CPU the first layer costs most, and pooling by 8 makes the whole encoder 8 times cheaper.
 
     Raises:
-        ValueError: `pool_time` is below 1.
+        ValueError: `pool_time` or `depth` is below 1.
     """
 
-    def __init__(self, channels: int, *, width: int = 64, pool_time: int = 1) -> None:
+    def __init__(self, channels: int, *, width: int = 64, depth: int = 4, pool_time: int = 1) -> None:
         super().__init__()
         if pool_time < 1:
             raise ValueError(f"pool_time={pool_time} must be 1 (no pooling) or more")
+        if depth < 1:
+            raise ValueError(f"depth={depth} must be 1 or more")
+        self.settings = {"channels": channels, "width": width, "depth": depth, "pool_time": pool_time}
         self.pool_time = pool_time
-        widths = [channels] + [width * 2**i for i in range(DEPTH)]
-        self.layers = nn.Sequential(*(_block(a, b) for a, b in pairwise(widths)))
+        widths = [channels] + [width * min(2**i, MOST) for i in range(depth)]
+        self.layers = nn.Sequential(*(block(a, b) for a, b in pairwise(widths)))
         self.out_channels = widths[-1]
 
+    @property
+    def description(self) -> dict[str, Any]:
+        """What `models.encoders.build` makes an untrained one from, as plain values."""
+        return {"kind": "sound", **self.settings}
+
     def forward(self, sound: Tensor) -> Tensor:
-        """Natural log power (B, channels, frequencies, columns) to features (B, 8·width, frequencies // 16, columns // 16)."""
+        """Natural log power (B, channels, frequencies, columns) to features (B, 8·width, frequencies // 2^depth, columns // 2^depth)."""
+        return self.layers(self.prepare(sound))
+
+    def prepare(self, sound: Tensor) -> Tensor:
+        """What enters the first convolution: averaged over `pool_time` columns, roughly of mean 0 and spread 1."""
         if self.pool_time > 1:
             columns = sound.shape[-1] // self.pool_time
             sound = sound[..., : columns * self.pool_time].unflatten(-1, (columns, self.pool_time)).mean(dim=-1)
-        return self.layers((sound - MEAN) / SPREAD)
+        return (sound - MEAN) / SPREAD
 
     def out_size(self, frequencies: int, columns: int) -> tuple[int, int]:
         """Height and width of the feature map of a spectrogram of this size."""
-        return frequencies // 2**DEPTH, columns // self.pool_time // 2**DEPTH
+        depth = len(self.layers)
+        return frequencies // 2**depth, columns // self.pool_time // 2**depth
 
 
-def _block(channels: int, out_channels: int) -> nn.Sequential:
+def block(channels: int, out_channels: int) -> nn.Sequential:
+    """One layer of the encoder: halves both axes."""
     return nn.Sequential(
         nn.Conv2d(channels, out_channels, kernel_size=4, stride=2, padding=1),
         nn.BatchNorm2d(out_channels),

@@ -36,17 +36,18 @@ class VideoEncoder(nn.Module):
     convolution wraps around and no layer knows where column 0 is. Each frame is encoded alone, with the same weights.
 
     Args:
+        channels: of a frame.
         width: channels of the first convolution; the map has 4·width.
         subtract_mean: subtract the clip's mean frame first. That erases everything that stands still, so that no background
             can be learned by heart and only moving objects are left (they are also what sounds).
     """
 
-    def __init__(self, *, width: int = 16, subtract_mean: bool = True) -> None:
+    def __init__(self, channels: int = 3, *, width: int = 16, subtract_mean: bool = True) -> None:
         super().__init__()
         self.subtract_mean = subtract_mean
         self.out_channels = 4 * width
         self.layers = nn.Sequential(
-            CircularConv2d(3, width, kernel=8, stride=4),
+            CircularConv2d(channels, width, kernel=8, stride=4),
             nn.BatchNorm2d(width),
             nn.ReLU(),
             CircularConv2d(width, 2 * width, kernel=4, stride=2),
@@ -58,7 +59,7 @@ class VideoEncoder(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, F, H, W) to a map over azimuth (B, 4·width, W / 8).
+        """Frames (B, channels, F, H, W) to a map over azimuth (B, 4·width, W / 8).
 
         Raises:
             ValueError: H or W is no multiple of 8, or there is one frame only and its mean should be subtracted.

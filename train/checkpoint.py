@@ -13,15 +13,19 @@ NAME = "checkpoint.pt"
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> Path:
-    """Write `state` to folder/checkpoint.pt: to a temporary name, synced, then renamed over the old one."""
-    path = folder / NAME
-    temporary = path.with_name(NAME + ".tmp")
+    """Write `state` to folder/checkpoint.pt."""
+    return write_state(folder / NAME, state)
+
+
+def write_state(path: Path, state: dict[str, Any]) -> Path:
+    """Write tensors and plain values to a temporary name, synced, then renamed over what is there."""
+    temporary = path.with_name(path.name + ".tmp")
     with temporary.open("wb") as file:
         torch.save(state, file)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_folder(folder)
+    sync_folder(path.parent)
     return path
 
 

@@ -29,7 +29,7 @@ def train(
 
     loaded = load_recipe(recipe, settings or [])
 
-    from train.loop import train as run_recipe
+    from train.run import train as run_recipe
 
     result = run_recipe(loaded)
     if result.exit_code:

@@ -1,9 +1,10 @@
 """The loaders of a recipe."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from dataio import Cache, ClipLoader, Headspace, Health
-from train.objectives import OBJECTIVES
+from train.fields import clip_spec
 from train.recipe import Recipe
 from train.world import World
 
@@ -23,8 +24,8 @@ def _common(recipe: Recipe, world: World) -> dict[str, Any]:
     }
 
 
-def training_loader(recipe: Recipe, world: World) -> ClipLoader | Headspace:
-    """Turned and augmented clips of the training split, in full batches.
+def training_loader(recipe: Recipe, world: World, fields: Iterable[str], *, split: str = "train") -> ClipLoader | Headspace:
+    """Augmented clips of a split with these fields, in full batches.
 
     Raises:
         ValueError: an epoch would have no step at all.
@@ -32,8 +33,8 @@ def training_loader(recipe: Recipe, world: World) -> ClipLoader | Headspace:
     data = recipe.data
     loader = ClipLoader(
         data.path,
-        OBJECTIVES[recipe.objective.name].clip_spec(recipe),
-        split="train",
+        clip_spec(recipe, fields),
+        split=split,
         last_batch="drop",
         trace=recipe.run / "trace.json" if data.trace else None,
         **_common(recipe, world),
@@ -41,17 +42,17 @@ def training_loader(recipe: Recipe, world: World) -> ClipLoader | Headspace:
     if len(loader) == 0:
         loader.close()
         raise ValueError(
-            f"an epoch of {data.path} has no step: its training split of {loader.clips} clips does not fill one batch of "
+            f"an epoch of {data.path} has no step: its split {split!r} of {loader.clips} clips does not fill one batch of "
             f"data.batch_size={data.batch_size} on {world.size} process{'es' if world.size > 1 else ''}; "
             "lower data.batch_size or add clips"
         )
     return Headspace(loader, data.headspace) if data.headspace else loader
 
 
-def validation_loader(recipe: Recipe, world: World) -> ClipLoader:
-    """Turned clips of the validation split without augmentation, each once (but for what fills the last batch).
+def validation_loader(recipe: Recipe, world: World, fields: Iterable[str]) -> ClipLoader:
+    """Clips of the validation split with these fields and without augmentation, each once (but for what fills the last batch).
 
     From its first epoch: two loaders of the same recipe give the same clips at the same yaws.
     """
-    spec = OBJECTIVES[recipe.objective.name].clip_spec(recipe, augment=False)
+    spec = clip_spec(recipe, fields, augment=False)
     return ClipLoader(recipe.data.path, spec, split="val", last_batch="pad", epochs=1, **_common(recipe, world))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dataio import ClipLoader
+from train.fields import clip_spec
 from train.objectives.spatial import SpatialAlignment
 from train.recipe import Recipe
 from train.run_folder import read_run
@@ -111,7 +112,7 @@ class Features:
 
 
 def _encode(objective: SpatialAlignment, recipe: Recipe, path: str, split: str, seed: int, batch_size: int) -> Features:
-    spec = SpatialAlignment.clip_spec(recipe, turned=False, augment=False)
+    spec = clip_spec(recipe, ("frames", "sound"), augment=False)
     device = next(objective.parameters()).device
     videos, sounds, recordings = [], [], []
     with ClipLoader(

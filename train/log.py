@@ -19,7 +19,7 @@ from train.world import World
 
 METRICS, VALIDATION = "metrics.jsonl", "validation.jsonl"
 LINE = (
-    "loss {task.fields[loss]:.3f}  accuracy {task.fields[accuracy]:.2f}  "
+    "{task.fields[metrics]}  "
     "data {task.fields[data]:.0f} ms  step {task.fields[step]:.0f} ms"  # means since the last flush
 )
 
@@ -29,7 +29,7 @@ class RunLog:
 
     Args:
         folder: the run folder; only the first process of the world writes there, and talks.
-        world: the processes of the run; losses and accuracies are means over them.
+        world: the processes of the run; losses and metrics are means over them.
         step: steps already taken; lines of later steps, left behind by a run that was killed, are removed.
         total: steps of the whole run.
     """
@@ -38,14 +38,14 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter  # takes a second to import
 
         self.folder, self.world = folder, world
-        self._pending: list[tuple[dict[str, Any], torch.Tensor]] = []
+        self._pending: list[tuple[dict[str, Any], list[str], torch.Tensor]] = []
         quiet = not world.first
         self.console = Console(stderr=True, quiet=quiet)
         self._progress = Progress(
             BarColumn(bar_width=10), MofNCompleteColumn(), TextColumn(LINE), TimeRemainingColumn(),
             console=self.console, disable=quiet,
         )  # fmt: skip
-        self._task = self._progress.add_task("", total=total, completed=step, loss=float("nan"), accuracy=0.0, data=0.0, step=0.0)
+        self._task = self._progress.add_task("", total=total, completed=step, metrics="", data=0.0, step=0.0)
         self._board: SummaryWriter | None = None
         if world.first:
             for name in (METRICS, VALIDATION):
@@ -61,9 +61,10 @@ class RunLog:
         if self._board is not None:
             self._board.close()
 
-    def note(self, step: int, loss: torch.Tensor, accuracy: torch.Tensor, **numbers: float) -> None:
-        """Remember one step; nothing is copied from the device yet."""
-        self._pending.append(({"step": step, **numbers}, torch.stack([loss.detach().float(), accuracy.float()])))
+    def note(self, step: int, metrics: dict[str, torch.Tensor], **numbers: float) -> None:
+        """Remember one step: `loss` and other metrics on the device, from which nothing is copied yet, and plain numbers."""
+        values = torch.stack([value.detach().float() for value in metrics.values()])
+        self._pending.append(({"step": step, **numbers}, list(metrics), values))
 
     def flush(self) -> None:
         """Write what was noted. Every process of the run must call it at the same step.
@@ -73,10 +74,9 @@ class RunLog:
         """
         if not self._pending:
             return
-        values = self.world.mean(torch.stack([value for _, value in self._pending])).tolist()
-        lines = [
-            {**line, "loss": loss, "accuracy": accuracy} for (line, _), (loss, accuracy) in zip(self._pending, values, strict=True)
-        ]
+        values = self.world.mean(torch.stack([value for *_, value in self._pending])).tolist()
+        names = self._pending[0][1]
+        lines = [{**line, **dict(zip(names, row, strict=True))} for (line, *_), row in zip(self._pending, values, strict=True)]
         self._pending.clear()
         finite = [line for line in lines if torch.isfinite(torch.tensor(line["loss"]))]
         self._write(METRICS, finite)
@@ -88,7 +88,7 @@ class RunLog:
             )
         mean = {key: sum(line[key] for line in lines) / len(lines) for key in lines[0]}
         self._progress.update(
-            self._task, completed=lines[-1]["step"], loss=mean["loss"], accuracy=mean["accuracy"],
+            self._task, completed=lines[-1]["step"], metrics="  ".join(f"{name} {mean[name]:.3f}" for name in names[:2]),
             data=1000 * mean["data_seconds"], step=1000 * mean["step_seconds"],
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The training loop: a recipe goes in, a trained run folder comes out. Read it from top to bottom."""
+"""The training loop: an objective goes in, a trained one and a run folder come out. Read it from top to bottom."""
 
 import random
 import time
@@ -9,17 +9,16 @@ from typing import Any
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from dataio import ClipLoader, Headspace
 from train.checkpoint import random_states, restore_random_states, save_checkpoint
 from train.data import training_loader
 from train.interrupt import Interrupt
 from train.log import RunLog
-from train.objectives import OBJECTIVES
+from train.objectives.base import Make, Objective
 from train.optim import make_optimizer, make_schedule
-from train.recipe import Recipe
-from train.run_folder import open_run
+from train.recipe import Optim, Recipe
+from train.run_folder import claim_run, saved_run
 from train.validate import validate
-from train.world import World, join_world, torch_threads
+from train.world import World
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -27,7 +26,8 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 @dataclass(frozen=True)
 class Result:
     """What one start of a run came to. `exit_code` is 0, or 130 / 143 when SIGINT / SIGTERM stopped it before its last step;
-    `seconds` and `clips_per_second` are those of this start; `loader_report` is the loader's account of its stages.
+    `seconds` and `clips_per_second` are those of this start; `waited` is the share of them in which the loop waited for data;
+    `loader_report` is the loader's account of its stages, empty if nothing was left to do.
     """
 
     run: Path
@@ -35,43 +35,62 @@ class Result:
     total: int
     seconds: float
     clips_per_second: float
+    waited: float
     exit_code: int
     loader_report: Any
 
 
-def train(recipe: Recipe) -> Result:
-    """Train, or go on where an earlier start of the same run stopped: on the CPU bit-identical to a run that never stopped.
+def fit(
+    make: Make, recipe: Recipe, world: World, interrupt: Interrupt, *, optim: Optim | None = None, split: str = "train"
+) -> tuple[Objective, Result]:
+    """Train what `make` makes, or go on where an earlier start stopped: on the CPU bit-identical to a run that never stopped.
+
+    Args:
+        make: the untrained objective; called after torch's random state was set from the seed.
+        recipe: `recipe.run` is the folder.
+        optim: instead of the recipe's own. split: to learn from.
+
+    Returns:
+        the objective as it is when this start ends, on the device; and what it came to.
 
     Raises:
         ValueError: the run folder belongs to another recipe, the data do not make one step, or a setting does not fit them.
         RuntimeError: the loss is no longer finite; the checkpoint before it stays.
     """
-    with (
-        torch_threads(recipe.compute_threads),
-        join_world(recipe.device) as world,
-        training_loader(recipe, world) as loader,
-        Interrupt() as interrupt,
-    ):
-        return _train(recipe, world, loader, interrupt)
-
-
-def _train(recipe: Recipe, world: World, loader: ClipLoader | Headspace, interrupt: Interrupt) -> Result:
+    optim = optim or recipe.optim
     # The seed first: the weights are the first numbers drawn from it.
     torch.manual_seed(recipe.seed)
     random.seed(recipe.seed)
-    objective = OBJECTIVES[recipe.objective.name].from_recipe(recipe).to(world.device)
+    objective = make().to(world.device)
+    saved = saved_run(recipe)
+    if saved is not None and saved["step"] == saved["total"]:
+        objective.load_state_dict(saved["model"])
+        return objective, Result(recipe.run, saved["step"], saved["total"], 0.0, 0.0, 0.0, 0, {})
+    with training_loader(recipe, world, objective.FIELDS, split=split) as loader:
+        claim_run(recipe, write=world.first)
+        return _fit(objective, recipe, world, interrupt, optim, loader, saved)
+
+
+def _fit(
+    objective: Objective,
+    recipe: Recipe,
+    world: World,
+    interrupt: Interrupt,
+    optim: Optim,
+    loader: Any,
+    saved: dict[str, Any] | None,
+) -> tuple[Objective, Result]:
     parallel = DistributedDataParallel(objective) if world.size > 1 else objective
 
     epoch_steps = len(loader)
-    total = recipe.optim.steps or epoch_steps * (recipe.optim.epochs or 1)
-    optimizer = make_optimizer(objective, recipe.optim)
-    schedule = make_schedule(optimizer, recipe.optim, total)
+    total = optim.steps or epoch_steps * (optim.epochs or 1)
+    optimizer = make_optimizer(objective, optim)
+    schedule = make_schedule(optimizer, optim, total)
     scaler = torch.amp.GradScaler(world.device.type, enabled=recipe.precision == "fp16")
     autocast = torch.autocast(world.device.type, DTYPES[recipe.precision], enabled=recipe.precision != "fp32")
     parts: dict[str, Any] = {"model": objective, "optimizer": optimizer, "schedule": schedule, "scaler": scaler, "loader": loader}
 
     first = step = 0
-    saved = open_run(recipe, write=world.first)
     if saved is not None:
         for name, part in parts.items():
             part.load_state_dict(saved[name])
@@ -88,28 +107,30 @@ def _train(recipe: Recipe, world: World, loader: ClipLoader | Headspace, interru
             log.flush()  # first, because it refuses to go on with a loss that is not finite
             if world.first:
                 state = {name: part.state_dict() for name, part in parts.items()}
-                save_checkpoint(recipe.run, state | {"step": step, "random": random_states()})
+                save_checkpoint(recipe.run, state | {"step": step, "total": total, "random": random_states()})
 
         stop = False
+        waited = 0.0
         begun = waiting = time.perf_counter()
         while step < total and not stop:
             for batch in loader:  # to the end of the epoch, or of what is left of it after a resume
                 got = time.perf_counter()
+                waited += got - waiting
 
                 with autocast:
                     loss, metrics = parallel(batch)
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(loss).backward()
-                if recipe.optim.grad_clip:
+                if optim.grad_clip:
                     scaler.unscale_(optimizer)
-                    torch.nn.utils.clip_grad_norm_(objective.parameters(), recipe.optim.grad_clip)
+                    torch.nn.utils.clip_grad_norm_(objective.parameters(), optim.grad_clip)
                 scaler.step(optimizer)
                 scaler.update()
                 lr = float(schedule.get_last_lr()[0])
                 schedule.step()
                 step += 1
 
-                log.note(step, loss, **metrics, lr=lr, data_seconds=got - waiting, step_seconds=time.perf_counter() - got)
+                log.note(step, {"loss": loss, **metrics}, lr=lr, data_seconds=got - waiting, step_seconds=time.perf_counter() - got)
                 if step % recipe.log_every == 0:
                     log.flush()
                 if validating and (step % (epoch_steps * recipe.validate_every) == 0 or step == total):
@@ -135,4 +156,5 @@ def _train(recipe: Recipe, world: World, loader: ClipLoader | Headspace, interru
             log.say(f"stopped at step {step} of {total} and saved; the same command goes on from there (run={recipe.run})")
 
     rate = (step - first) * recipe.data.batch_size * world.size / max(seconds, 1e-9)
-    return Result(recipe.run, step, total, seconds, rate, interrupt.exit_code if unfinished else 0, report)
+    code = interrupt.exit_code if unfinished else 0
+    return objective, Result(recipe.run, step, total, seconds, rate, waited / max(seconds, 1e-9), code, report)

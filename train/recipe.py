@@ -6,6 +6,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Pair = Literal["front", "right", "back", "left"]
+Task = Literal["spatial", "foreground", "motion", "gap"]
+"""A, B1, B2 and C of the paper."""
+Evaluation = Literal["sp", "s3r", "vr"]
 
 
 class Settings(BaseModel):
@@ -33,32 +38,64 @@ class Data(Settings):
     )
     frames: Positive = 4
     size: tuple[int, int] = (64, 128)  # height, width
-    pairs: tuple[Literal["front", "right", "back", "left"], ...] = ("front", "right", "back", "left")
+    pairs: tuple[Pair, ...] = ("front", "right", "back", "left")
+    sound_rate: Positive = 96_000  # Hz, that of the shards
+    reach: Annotated[float, Field(gt=0)] = 60.0  # seconds, the largest gap between two slices of one recording
     sound_seconds: Annotated[float, Field(gt=0)] = 1.0
     augment: tuple[Literal["turn", "mirror"], ...] = ("turn", "mirror")
 
 
 class Model(Settings):
-    """Sizes of the encoders and of the head (see `models`)."""
+    """Sizes of the encoders and of the heads (see `models`)."""
 
     sound_width: Positive = 64
+    sound_depth: Annotated[int, Field(ge=1, le=5)] = 4
     sound_pool_time: Positive = 1
-    video_width: Positive = 16
+    video: Literal["azimuth", "r2plus1d", "resnet50"] = "azimuth"
+    video_width: Positive = 16  # of `azimuth`; the others have their own
     subtract_mean: bool = True
     head: Literal["correlation", "concat"] = "correlation"
     azimuths: Positive = 16
     head_channels: Positive = 32
+    embedding: Positive = 128  # numbers in which sound and video are compared by the contrastive tasks
 
 
 class Objective(Settings):
-    """The task. `spatial`: which of K yaw classes was the picture turned by?
+    """The task, and what the paper leaves open about each of them.
 
-    `mute` replaces one input by zeros, in training and evaluation: the control that shows what the other gives away alone.
+    `mute` (spatial) replaces one input by zeros, in training and evaluation: the control that shows what the other gives away alone.
     """
 
-    name: Literal["spatial"] = "spatial"
-    yaw_classes: Annotated[int, Field(ge=2)] = 4
+    name: Task = "spatial"
+    yaw_classes: Annotated[int, Field(ge=2)] = 4  # spatial
     mute: Literal["none", "sound", "video"] = "none"
+    temperature: Annotated[float, Field(gt=0)] = 0.1  # foreground, motion: τ of equation 2
+    negatives: tuple[Literal["batch", "time"], ...] = ("batch", "time")  # other clips; other times of the same recording
+    huber: Annotated[float, Field(gt=0)] = 1.5  # gap: ε
+    signed: bool = False  # gap: also which of the two slices came first
+
+
+class Method(Settings):
+    """Multi-SSL: how several tasks become one sound encoder. `single` is one task alone, that of `objective`.
+
+    The paper names the six methods and draws them; what it leaves open is a setting here, and a reconstruction.
+    """
+
+    name: Literal["single", "random", "concatenate", "multitask", "progressive", "euclidean", "contrastive", "incremental"] = (
+        "single"
+    )
+    tasks: tuple[Task, ...] = ("gap", "spatial", "motion")  # in this order where they come one after another
+    teachers: dict[Task, str] = {}  # run folders of single tasks; those that are not named are trained first
+    weights: dict[Task, Annotated[float, Field(ge=0)]] = {}  # multitask: of the losses; 1 unless named
+    adapter: Positive = 16  # progressive: channels of a lateral connection
+    temperature: Annotated[float, Field(gt=0)] = 0.1  # contrastive: τ
+    keep: Annotated[float, Field(ge=0)] = 1.0  # incremental: weight of the distance to the features of before
+
+    @model_validator(mode="after")
+    def _tasks(self) -> Self:
+        if len(set(self.tasks)) < len(self.tasks) or not self.tasks:
+            raise ValueError(f"tasks={list(self.tasks)} must name one or more tasks, each once")
+        return self
 
 
 class Optim(Settings):
@@ -79,13 +116,35 @@ class Optim(Settings):
         return self
 
 
+class Downstream(Settings):
+    """What is made of a frozen encoder to judge it (see `train.downstream`): a head for each evaluation, trained alike for all.
+
+    targets: pairs whose sound is predicted from that of `data.pairs` (S³R). formulation: the complex mask of 2.5D Visual Sound, or the
+    difference of the spectrograms directly, as the authors' code has it.
+    """
+
+    splits: dict[Evaluation, str] = {}  # that a head learns from, `train` unless named; few clips show what an encoder is worth
+    map_size: tuple[int, int] = (32, 64)  # SP: height and width of the predicted class map
+    classes: Annotated[int, Field(ge=2)] = 4  # SP: background and the sounding classes
+    width: Positive = 32  # channels of the heads
+    targets: tuple[Pair, ...] = ("right", "back", "left")
+    formulation: Literal["mask", "difference"] = "mask"
+    decode_time: bool = True  # S³R: the decoder doubles the columns as well as the frequencies
+    column_stride: Positive = 1  # S³R: train on every so many columns of the spectrogram, those between are much alike
+    temperature: Annotated[float, Field(gt=0)] = 0.1  # VR
+    optim: Optim = Optim(epochs=10)
+    epochs: dict[Evaluation, Positive] = {}  # of an evaluation, instead of those of `optim`
+
+
 class Recipe(Settings):
     """A whole training run."""
 
     data: Data = Data()
     model: Model = Model()
     objective: Objective = Objective()
+    method: Method = Method()
     optim: Optim
+    downstream: Downstream = Downstream()
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute_threads: Positive | None = None  # of torch, on the CPU; null: torch's own choice, all cores
@@ -97,6 +156,7 @@ class Recipe(Settings):
 
 
 FREE = (
+    "downstream",  # trained after the run, on what came of it
     *("data.path", "data.threads", "data.deadline", "data.cache", "data.cache_gib", "data.corrupt", "data.trace"),
     *("run", "device", "checkpoint_every", "log_every", "validate_every"),
 )
@@ -106,12 +166,24 @@ FREE = (
 def differences(old: Recipe, new: Recipe) -> list[str]:
     """What keeps `new` from going on where `old` stopped, as `optim.lr: 0.001 there, 0.003 here`."""
     was, now = flat(old), flat(new)
-    return [f"{key}: {was[key]} there, {now[key]} here" for key in was if key not in FREE and was[key] != now[key]]
+    free = tuple(f"{key}." for key in FREE)
+    return [
+        f"{key}: {was.get(key)} there, {now.get(key)} here"
+        for key in dict.fromkeys((*was, *now))
+        if key not in FREE and not key.startswith(free) and was.get(key) != now.get(key)
+    ]
 
 
 def flat(recipe: Recipe) -> dict[str, object]:
     """Every setting under its dotted name, as plain values (lists, strings, numbers)."""
     found: dict[str, object] = {}
-    for key, value in recipe.model_dump(mode="json").items():
-        found |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
+
+    def add(prefix: str, values: dict[str, object]) -> None:
+        for key, value in values.items():
+            if isinstance(value, dict):
+                add(f"{prefix}{key}.", value)
+            else:
+                found[prefix + key] = value
+
+    add("", recipe.model_dump(mode="json"))
     return found

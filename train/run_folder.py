@@ -10,34 +10,43 @@ from train.recipe_file import dump_recipe, load_recipe
 RECIPE = "recipe.yaml"
 
 
-def open_run(recipe: Recipe, *, write: bool) -> dict[str, Any] | None:
-    """Make the run folder and its recipe.yaml, or find the checkpoint to go on from.
-
-    Args:
-        recipe: of the run that wants to start; `recipe.run` is the folder.
-        write: whether this process writes (the first one of a run does).
-
-    Returns:
-        The checkpoint of an earlier start of the same run, or None.
+def saved_run(recipe: Recipe) -> dict[str, Any] | None:
+    """The checkpoint of an earlier start of the same run in `recipe.run`, or None.
 
     Raises:
         ValueError: the folder holds a run of another recipe; the message says in what they differ.
     """
-    folder = recipe.run
-    saved = load_checkpoint(folder)
-    if saved is not None and (folder / RECIPE).exists():
-        changed = differences(load_recipe(folder / RECIPE), recipe)
-        if changed:
-            raise ValueError(
-                f"{folder} holds a run of another recipe ({'; '.join(changed)}); "
-                "choose another folder with run=…, or remove this one"
-            )
-    if write:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / (RECIPE + ".tmp")
-        temporary.write_text(dump_recipe(recipe))
-        temporary.replace(folder / RECIPE)
+    saved = load_checkpoint(recipe.run)
+    if saved is not None:
+        _same(recipe)
     return saved
+
+
+def claim_run(recipe: Recipe, *, write: bool) -> None:
+    """Make the run folder and its recipe.yaml, where `write`: the first process of a run does."""
+    if write:
+        recipe.run.mkdir(parents=True, exist_ok=True)
+        temporary = recipe.run / (RECIPE + ".tmp")
+        temporary.write_text(dump_recipe(recipe))
+        temporary.replace(recipe.run / RECIPE)
+
+
+def claim_stages(recipe: Recipe, *, write: bool) -> None:
+    """The same for a run of several stages, each of which has its checkpoint in a folder of its own.
+
+    Raises:
+        ValueError: the folder holds another recipe.
+    """
+    _same(recipe)
+    claim_run(recipe, write=write)
+
+
+def _same(recipe: Recipe) -> None:
+    folder = recipe.run
+    if (folder / RECIPE).exists() and (changed := differences(load_recipe(folder / RECIPE), recipe)):
+        raise ValueError(
+            f"{folder} holds a run of another recipe ({'; '.join(changed)}); choose another folder with run=…, or remove this one"
+        )
 
 
 def read_run(folder: str | Path) -> tuple[Recipe, dict[str, Any]]:

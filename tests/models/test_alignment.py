@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.heads import ConcatHead, CorrelationHead, correlate
+from models.alignment import ConcatHead, CorrelationHead, correlate
 from models.video import VideoEncoder
 
 

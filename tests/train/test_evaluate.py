@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import train.cli
 from train.evaluate import evaluate_spatial, other_recordings, turn
-from train.loop import train as run_recipe
+from train.run import train as run_recipe
 from train.recipe import Recipe
 
 

@@ -13,10 +13,10 @@ import yaml
 
 from train.checkpoint import load_checkpoint
 from train.log import VALIDATION, RunLog, read_log
-from train.loop import train
+from train.run import train
 from train.recipe import Recipe
 from train.recipe_file import load_recipe
-from train.run_folder import open_run, read_run
+from train.run_folder import read_run, saved_run
 from train.world import World
 
 ALONE = World(0, 1, torch.device("cpu"))
@@ -46,7 +46,7 @@ def test_a_whole_run_writes_what_it_promises(recipe):
     assert [line["step"] for line in read_log(recipe.run, VALIDATION)] == [6]
     assert load_recipe(recipe.run / "recipe.yaml") == recipe
     assert list((recipe.run / "tensorboard").glob("events.*"))
-    assert set(load_checkpoint(recipe.run)) == {"model", "optimizer", "schedule", "scaler", "loader", "step", "random"}
+    assert set(load_checkpoint(recipe.run)) == {"model", "optimizer", "schedule", "scaler", "loader", "step", "total", "random"}
 
 
 def test_interrupted_and_resumed_losses_are_bit_identical(settings, tmp_path):
@@ -154,7 +154,7 @@ def test_a_gpu_that_is_not_there(settings):
 def test_run_folder_reads_back(recipe):
     with pytest.raises(FileNotFoundError, match="no run folder with a checkpoint"):
         read_run(recipe.run)
-    assert open_run(recipe, write=True) is None
+    assert saved_run(recipe) is None
     with pytest.raises(FileNotFoundError, match="no run folder with a checkpoint"):
         read_run(recipe.run)
 
@@ -163,7 +163,7 @@ def test_two_processes_agree(settings, tmp_path):
     """torchrun with gloo: one log, one checkpoint, and two batches a step."""
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(settings | {"data": settings["data"] | {"batch_size": 2}, "optim": {"steps": 2}}))
-    code = f"from train.loop import train; from train.recipe_file import load_recipe; print(train(load_recipe({str(path)!r})).step)"
+    code = f"from train.run import train; from train.recipe_file import load_recipe; print(train(load_recipe({str(path)!r})).step)"
     script = tmp_path / "main.py"
     script.write_text(code)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]

@@ -5,17 +5,18 @@ import math
 import pytest
 import torch
 
+from train.fields import clip_spec
 from train.objectives import OBJECTIVES
 from train.objectives.spatial import SpatialAlignment
-from train.recipe import Model, Recipe
+from train.recipe import Data, Model, Objective, Optim, Recipe
 
 
-def small(**options) -> SpatialAlignment:
-    model = Model(
-        sound_width=2, sound_pool_time=16, video_width=2, azimuths=8, head_channels=4, head=options.pop("head", "correlation")
-    )
+def small(head: str = "correlation", mute: str = "none") -> SpatialAlignment:
+    model = Model(sound_width=2, sound_pool_time=16, video_width=2, azimuths=8, head_channels=4, head=head)
+    task = Objective(yaw_classes=4, mute=mute)
+    recipe = Recipe(model=model, objective=task, data=Data(pairs=["front"]), optim=Optim(epochs=1))
     torch.manual_seed(0)
-    return SpatialAlignment(model, ears=2, classes=4, **options)
+    return SpatialAlignment.from_recipe(recipe)
 
 
 def random_batch(size: int = 5) -> dict[str, torch.Tensor]:
@@ -66,10 +67,10 @@ def test_without_muting_both_inputs_count():
 
 
 def test_the_fields_are_those_that_the_spec_asks_for(recipe: Recipe):
-    spec = SpatialAlignment.clip_spec(recipe)
+    spec = clip_spec(recipe, SpatialAlignment.FIELDS)
     assert (spec.frames, spec.size, spec.pairs, spec.yaw_classes) == (2, (32, 64), ("front",), 4)
     assert spec.augment == ("turn", "mirror")
-    plain = SpatialAlignment.clip_spec(recipe, turned=False, augment=False)
+    plain = clip_spec(recipe, ("frames", "sound"), augment=False)
     assert (plain.yaw_classes, plain.augment) == (None, ())
 
 
@@ -77,7 +78,7 @@ def test_a_real_batch_has_the_declared_fields(recipe: Recipe):
     from train.data import training_loader
     from train.world import World
 
-    with training_loader(recipe, World(0, 1, torch.device("cpu"))) as loader:
+    with training_loader(recipe, World(0, 1, torch.device("cpu")), SpatialAlignment.FIELDS) as loader:
         batch = next(iter(loader))
     assert set(SpatialAlignment.FIELDS) <= set(batch)
     loss, _ = OBJECTIVES["spatial"].from_recipe(recipe)(batch)

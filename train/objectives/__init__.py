@@ -1,6 +1,15 @@
 """What is learned: one module per task, each a torch module from a batch to a loss."""
 
+from train.objectives.base import Objective
+from train.objectives.foreground import ForegroundAlignment
+from train.objectives.gap import TemporalGap
+from train.objectives.motion import MotionAlignment
 from train.objectives.spatial import SpatialAlignment
 
-OBJECTIVES = {"spatial": SpatialAlignment}
-"""By the recipe's `objective.name`. Each has `from_recipe(recipe)`, `clip_spec(recipe)` and `forward(batch)` → loss, metrics."""
+OBJECTIVES: dict[str, type[Objective]] = {
+    "spatial": SpatialAlignment,
+    "foreground": ForegroundAlignment,
+    "motion": MotionAlignment,
+    "gap": TemporalGap,
+}
+"""By the recipe's `objective.name`: A, B1, B2 and C of the paper."""

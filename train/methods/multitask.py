@@ -1,0 +1,37 @@
+"""Multi-task: one encoder from scratch under all tasks at once."""
+
+import torch
+from torch import Tensor, nn
+
+from train.methods.base import Combining
+from train.objectives.base import Batch, Metrics, Objective
+
+
+class Joint(Objective):
+    """The weighted sum of several tasks on one encoder, on the same batch: Σ_k w_k L_k.
+
+    A task that wants the picture as it was recorded turns it back where another has it turned.
+    """
+
+    def __init__(self, tasks: dict[str, Objective], weights: dict[str, float]) -> None:
+        nn.Module.__init__(self)
+        self.tasks = nn.ModuleDict(tasks)
+        self.weights = weights
+        self.FIELDS = tuple(dict.fromkeys(field for task in tasks.values() for field in task.FIELDS))  # type: ignore[misc]
+        self.sound = next(iter(tasks.values())).sound
+
+    def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
+        """The loss, and each task's own as `loss_<task>`."""
+        losses = {name: task(batch)[0] for name, task in self.tasks.items()}
+        total = torch.stack([self.weights.get(name, 1.0) * loss for name, loss in losses.items()]).sum()
+        return total, {f"loss_{name}": loss.detach() for name, loss in losses.items()}
+
+
+def multitask(given: Combining) -> nn.Module:
+    """The pretrained encoders are not used."""
+
+    def make() -> Objective:
+        sound = given.new_encoder()
+        return Joint({name: given.task(name, sound) for name in given.settings.tasks}, dict(given.settings.weights))
+
+    return given.learn("joint", make).sound

@@ -1,0 +1,46 @@
+"""InfoNCE with negatives from all processes."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def info_nce(
+    anchors: Tensor, candidates: Tensor, positive: Tensor, temperature: float, *, leave_out: Tensor | None = None
+) -> Tensor:
+    """−E_i log(exp(p_i · a_i / τ) / (exp(p_i · a_i / τ) + Σ_n exp(n · a_i / τ))) (equation 2).
+
+    Args:
+        anchors: (N, D), the a_i.
+        candidates: (M, D): the positives p_i and the negatives n of all anchors.
+        positive: (N,) int64: which candidate is p_i.
+        temperature: τ.
+        leave_out: (N, M) bool: candidates that are neither to this anchor, such as another positive of it.
+
+    Returns:
+        the mean over the anchors, 0-dimensional.
+    """
+    logits = anchors @ candidates.T / temperature
+    if leave_out is not None:
+        own = F.one_hot(positive, len(candidates)).bool()
+        logits = logits.masked_fill(leave_out & ~own, -torch.inf)
+    return F.cross_entropy(logits, positive)
+
+
+def gathered(values: Tensor) -> Tensor:
+    """The rows of all processes, in the order of their ranks: (N, …) to (world · N, …). Gradients flow back to whom they belong to.
+
+    With each process's loss a mean over its own anchors, the mean over the processes (which is what DistributedDataParallel takes of
+    the gradients) is the loss of the joint batch. All processes must have equally many rows.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return values
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(values))  # type: ignore[no-untyped-call]
+
+
+def first_row(rows: int) -> int:
+    """Where this process's rows begin in what `gathered` gives."""
+    return rows * dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
