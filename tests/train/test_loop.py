@@ -120,7 +120,7 @@ def test_a_folder_of_another_recipe_is_refused_and_left_alone(settings, recipe):
 def test_an_epoch_without_a_step_is_an_error(settings):
     with pytest.raises(
         ValueError,
-        match=r"has no step: its training split of 12 clips does not fill one batch of data\.batch_size=13 on 1 process;",
+        match=r"has no step: its split 'train' of 12 clips does not fill one batch of data\.batch_size=13 on 1 process;",
     ):
         train(with_settings(settings, data__batch_size=13))
 
