@@ -30,6 +30,7 @@ lint: env
 clean:
 	rm -rf $(VENV) build *.egg-info
 
-# Never makes an environment: it runs on what an offline GPU host brings.
+# Never makes an environment: it runs on what an offline GPU host brings. PART=tests,kernels,loader,formats,training,memory names some
+# of its parts, OUT the folder of the results, LIMIT the seconds of a call; the head of benchmarks/gpu_check.py says more.
 gpu-check:
-	$(PYTHON) -m benchmarks.gpu_check
+	PART="$(PART)" OUT="$(OUT)" LIMIT="$(LIMIT)" MATERIAL="$(MATERIAL)" $(PYTHON) -m benchmarks.gpu_check $(ARGS)

@@ -10,18 +10,19 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from models.encoder import Encoder
 from models.progressive import ProgressiveEncoder
 from models.sound import SoundEncoder
 
 
-class ConcatenatedEncoder(nn.Module):
+class ConcatenatedEncoder(Encoder):
     """The features of several encoders side by side: (B, Σ out_channels, F', T').
 
     Raises:
         ValueError: no encoder, or maps of different sizes.
     """
 
-    def __init__(self, parts: Sequence[nn.Module]) -> None:
+    def __init__(self, parts: Sequence[Encoder]) -> None:
         super().__init__()
         if not parts:
             raise ValueError("there is nothing to concatenate: give at least one encoder")
@@ -30,34 +31,42 @@ class ConcatenatedEncoder(nn.Module):
 
     @property
     def description(self) -> dict[str, Any]:
-        return {"kind": "concatenated", "parts": [part.description for part in self.parts]}
+        return {"kind": "concatenated", "parts": [part.description for part in self._encoders]}
+
+    @property
+    def _encoders(self) -> list[Encoder]:
+        """The parts, by their type."""
+        return [part for part in self.parts if isinstance(part, Encoder)]
 
     def forward(self, sound: Tensor) -> Tensor:
         return torch.cat([part(sound) for part in self.parts], dim=1)
 
     def out_size(self, frequencies: int, columns: int) -> tuple[int, int]:
-        """Height and width of the feature map of a spectrogram of this size.
+        """As `Encoder.out_size`.
 
         Raises:
             ValueError: the parts do not agree, so that their maps cannot lie side by side.
         """
-        sizes = {part.out_size(frequencies, columns) for part in self.parts}
+        sizes = {part.out_size(frequencies, columns) for part in self._encoders}
         if len(sizes) > 1:
             raise ValueError(f"the encoders give maps of different sizes, {sorted(sizes)}: they must agree in depth and pool_time")
         return sizes.pop()
 
 
-class Frozen(nn.Module):
-    """An encoder that no longer learns: no gradient, and batch norm with the statistics of its training, whatever `train()` says."""
+class Frozen(Encoder):
+    """An encoder that no longer learns: no gradient, and batch norm with its statistics of before, whatever `train()` says."""
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         super().__init__()
         self.encoder = encoder.eval().requires_grad_(False)
-        self.out_channels, self.out_size = encoder.out_channels, encoder.out_size
+        self.out_channels = encoder.out_channels
 
     @property
     def description(self) -> dict[str, Any]:
         return self.encoder.description
+
+    def out_size(self, frequencies: int, columns: int) -> tuple[int, int]:
+        return self.encoder.out_size(frequencies, columns)
 
     @torch.no_grad()
     def forward(self, sound: Tensor) -> Tensor:
@@ -68,7 +77,7 @@ class Frozen(nn.Module):
         return self
 
 
-def build(description: dict[str, Any]) -> nn.Module:
+def build(description: dict[str, Any]) -> Encoder:
     """The untrained encoder of this description.
 
     Raises:
@@ -81,5 +90,6 @@ def build(description: dict[str, Any]) -> nn.Module:
     if kind == "concatenated":
         return ConcatenatedEncoder([build(part) for part in settings["parts"]])
     if kind == "progressive":
-        return ProgressiveEncoder([build(column) for column in settings["columns"]], adapter=settings["adapter"])
+        columns = [build(column) for column in settings["columns"]]
+        return ProgressiveEncoder([c for c in columns if isinstance(c, SoundEncoder)], adapter=settings["adapter"])
     raise ValueError(f"kind={kind!r} of an encoder is not known; allowed: sound, concatenated, progressive")

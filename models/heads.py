@@ -10,7 +10,9 @@ def perceptron(features: int, hidden: int, out: int) -> nn.Sequential:
 
 
 class Projection(nn.Module):
-    """A perceptron, or without `hidden` one linear layer, whose output lies on the unit sphere: (B, features) to (B, out) of L2 norm 1, in float32."""
+    """A perceptron, or without `hidden` one linear layer, whose output lies on the unit sphere: (B, features) to (B, out) of L2
+    norm 1, in float32.
+    """
 
     def __init__(self, features: int, out: int, *, hidden: int | None) -> None:
         super().__init__()

@@ -6,6 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from models.encoder import Encoder
 from models.sound import SoundEncoder, block
 
 
@@ -21,7 +22,7 @@ class Lateral(nn.Module):
         return self.layers(self.scale * features)
 
 
-class ProgressiveEncoder(nn.Module):
+class ProgressiveEncoder(Encoder):
     """Several columns of one architecture; all but the last are frozen, and the last gives the features.
 
     Layer i of column k is h_i^(k) = σ(BN(W_i^(k) h_{i−1}^(k) + Σ_{j<k} U_i^(k:j) σ(V_i^(k:j) α h_{i−1}^(j)))) (Rusu et al.,
@@ -43,7 +44,7 @@ class ProgressiveEncoder(nn.Module):
         self.adapter = adapter
         self.columns = nn.ModuleList(columns)
         self.laterals = nn.ModuleList(_laterals(column, k, adapter) for k, column in enumerate(columns))
-        self.out_channels, self.out_size = columns[-1].out_channels, columns[-1].out_size
+        self.out_channels = columns[-1].out_channels
         for part in (*self.columns[:-1], *self.laterals[:-1]):
             part.requires_grad_(False)
         self.train(self.training)
@@ -53,25 +54,34 @@ class ProgressiveEncoder(nn.Module):
         """A network with one more column: what `old` has learned is kept and frozen, `new` is free to learn."""
         if isinstance(old, SoundEncoder):
             return cls([old, new], adapter=adapter)
-        made = cls([*old.columns, new], adapter=old.adapter)  # type: ignore[list-item]
+        made = cls([*old._encoders, new], adapter=old.adapter)
         for mine, theirs in zip(made.laterals, old.laterals, strict=False):
             mine.load_state_dict(theirs.state_dict())
         return made
 
     @property
     def description(self) -> dict[str, Any]:
-        """What `models.encoders.build` makes an untrained one from, as plain values."""
         return {"kind": "progressive", "columns": [column.description for column in self.columns], "adapter": self.adapter}
+
+    def out_size(self, frequencies: int, columns: int) -> tuple[int, int]:
+        return self._encoders[-1].out_size(frequencies, columns)
+
+    @property
+    def _encoders(self) -> list[SoundEncoder]:
+        """The columns, by their type."""
+        return [column for column in self.columns if isinstance(column, SoundEncoder)]
 
     def forward(self, sound: Tensor) -> Tensor:
         """Log power (B, channels, frequencies, columns) to the last column's features, as `SoundEncoder`'s."""
-        inputs = [self.columns[0].prepare(sound)] * len(self.columns)  # type: ignore[operator]
-        for i in range(len(self.columns[0].layers)):
+        first = self._encoders[0]
+        inputs = [first.prepare(sound)] * len(self.columns)
+        for i in range(len(first.layers)):
             inputs = [self._layer(k, i, inputs) for k in range(len(self.columns))]
         return inputs[-1]
 
     def _layer(self, k: int, i: int, inputs: list[Tensor]) -> Tensor:
-        convolution, *rest = self.columns[k].layers[i]  # type: ignore[index, misc]
+        layer = self._encoders[k].layers[i]
+        convolution, rest = layer[0], layer[1:]  # type: ignore[index]
         mixed = convolution(inputs[k])
         if i:
             for lateral, features in zip(self.laterals[k][i - 1], inputs[:k], strict=True):  # type: ignore[index]

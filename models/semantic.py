@@ -11,8 +11,8 @@ RATES = (1, 2, 4)
 
 
 class AtrousPyramid(nn.Module):
-    """Atrous spatial pyramid pooling (Chen et al., DeepLabv3): a 1 × 1 convolution, dilated 3 × 3 ones, and the mean of the whole map,
-    side by side; then a 1 × 1 convolution. It wraps around in azimuth. (B, channels, h, w) to (B, out_channels, h, w).
+    """Atrous spatial pyramid pooling (Chen et al., DeepLabv3): a 1 × 1 convolution, dilated 3 × 3 ones, and the mean of the whole
+    map, side by side; then a 1 × 1 convolution. It wraps around in azimuth. (B, channels, h, w) to (B, out_channels, h, w).
     """
 
     def __init__(self, channels: int, out_channels: int, *, rates: Sequence[int] = RATES) -> None:
@@ -32,9 +32,9 @@ class AtrousPyramid(nn.Module):
 class SemanticDecoder(nn.Module):
     """Pooled sound features (B, features) to logits (B, classes, height, width) over elevation and azimuth.
 
-    A linear layer lays the features out over a coarse map of the sphere; the pyramid, and convolutions on maps twice as large each time,
-    refine it. (The authors' code resizes the map over frequency and time to that of the picture, whose axes mean something else; where
-    things sound from any direction, a network of convolutions alone cannot learn that.)
+    A linear layer lays the features out over a coarse map of the sphere; the pyramid, and convolutions on maps twice as large each
+    time, refine it. (The authors' code resizes the map over frequency and time to that of the picture, whose axes mean something
+    else; where things sound from any direction, a network of convolutions alone cannot learn that.)
 
     Args:
         features: size of the input.

@@ -6,13 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.encoder import Encoder
+
 MOST = 8
 """The channels stop doubling at `width` times this: in the paper the fifth convolution has 512 channels, as the fourth has."""
 MEAN, SPREAD = -6.0, 4.0
 """Rough centre and spread of natural log power when the amplitude has RMS 0.1 (silence is floored at ln 1e-5 = −11.5)."""
 
 
-class SoundEncoder(nn.Module):
+class SoundEncoder(Encoder):
     """Spectrograms of several ears to one feature map over frequency and time.
 
     Conv2d(kernel 4, stride 2, padding 1), BatchNorm, LeakyReLU(0.2), each doubling the channels: conv1 to conv4 (or conv5) of
@@ -45,11 +47,12 @@ class SoundEncoder(nn.Module):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What `models.encoders.build` makes an untrained one from, as plain values."""
         return {"kind": "sound", **self.settings}
 
     def forward(self, sound: Tensor) -> Tensor:
-        """Natural log power (B, channels, frequencies, columns) to features (B, 8·width, frequencies // 2^depth, columns // 2^depth)."""
+        """Natural log power (B, channels, frequencies, columns) to features (B, 8·width, frequencies // 2^depth, columns //
+        2^depth).
+        """
         return self.layers(self.prepare(sound))
 
     def prepare(self, sound: Tensor) -> Tensor:
@@ -60,7 +63,6 @@ class SoundEncoder(nn.Module):
         return (sound - MEAN) / SPREAD
 
     def out_size(self, frequencies: int, columns: int) -> tuple[int, int]:
-        """Height and width of the feature map of a spectrogram of this size."""
         depth = len(self.layers)
         return frequencies // 2**depth, columns // self.pool_time // 2**depth
 

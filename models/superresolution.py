@@ -5,7 +5,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LARGEST = 2.0
-"""Bound of a mask. Where two ears hear a source equally loud, the difference of their spectrograms is at most twice either of them."""
+"""Bound of a mask. Where two ears hear a source equally loud, the difference of their spectrograms is at most twice either of
+them.
+"""
 
 
 class SpectrogramDecoder(nn.Module):

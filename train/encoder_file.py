@@ -3,20 +3,20 @@
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from models.encoder import Encoder
 from models.encoders import build
 from train.checkpoint import write_state
 
 NAME = "encoder.pt"
 
 
-def save_encoder(folder: Path, encoder: nn.Module) -> Path:
+def save_encoder(folder: Path, encoder: Encoder) -> Path:
     """Write folder/encoder.pt, whole or not at all."""
     return write_state(folder / NAME, {"description": encoder.description, "state": encoder.state_dict()})
 
 
-def load_encoder(folder: str | Path) -> nn.Module:
+def load_encoder(folder: str | Path) -> Encoder:
     """The encoder of a run, on the CPU, in evaluation mode. Executes nothing that the file holds.
 
     Raises:

@@ -10,7 +10,8 @@ def clip_spec(recipe: Recipe, fields: Iterable[str], *, augment: bool = True) ->
     """The spec that gives these fields, and no large one besides.
 
     Args:
-        fields: names of batch fields. `yaw` means that the picture is turned; `complex_sound` is `sound` as real and imaginary part, and
+        fields: names of batch fields. `yaw` means that the picture is turned; `complex_sound` is `sound` as real and imaginary
+            part, and
             that of all pairs of `downstream.targets` after those of `data.pairs`.
         augment: as the recipe says; otherwise none.
     """

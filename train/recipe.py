@@ -63,8 +63,8 @@ class Model(Settings):
 class Objective(Settings):
     """The task, and what the paper leaves open about each of them.
 
-    `mute` (spatial) replaces one input by zeros, in training and evaluation: the control that shows what the other gives away alone.
-    """
+    `mute` (spatial) replaces one input by zeros, in training and evaluation: the control that shows what the other gives away
+    alone."""
 
     name: Task = "spatial"
     yaw_classes: Annotated[int, Field(ge=2)] = 4  # spatial
@@ -73,6 +73,23 @@ class Objective(Settings):
     negatives: tuple[Literal["batch", "time"], ...] = ("batch", "time")  # other clips; other times of the same recording
     huber: Annotated[float, Field(gt=0)] = 1.5  # gap: ε
     signed: bool = False  # gap: also which of the two slices came first
+
+
+class Contrast(Settings):
+    """MoCo-v2 and DenseCL on pictures; the defaults are those of the papers, for eight GPUs.
+
+    queue: keys of earlier batches. groups: parts of a batch that are normalised apart where one process has the whole batch.
+    dense: λ of DenseCL. dense_from: the step from which it counts.
+    """
+
+    queue: Positive = 65_536
+    momentum: Share = 0.999
+    temperature: Annotated[float, Field(gt=0)] = 0.2
+    hidden: Positive = 2048
+    out: Positive = 128
+    groups: Positive = 1
+    dense: Share = 0.5
+    dense_from: Annotated[int, Field(ge=0)] = 0
 
 
 class Method(Settings):
@@ -119,9 +136,8 @@ class Optim(Settings):
 class Downstream(Settings):
     """What is made of a frozen encoder to judge it (see `train.downstream`): a head for each evaluation, trained alike for all.
 
-    targets: pairs whose sound is predicted from that of `data.pairs` (S³R). formulation: the complex mask of 2.5D Visual Sound, or the
-    difference of the spectrograms directly, as the authors' code has it.
-    """
+    targets: pairs whose sound is predicted from that of `data.pairs` (S³R). formulation: the complex mask of 2.5D Visual Sound, or
+        the difference of the spectrograms directly, as the authors' code has it."""
 
     splits: dict[Evaluation, str] = {}  # that a head learns from, `train` unless named; few clips show what an encoder is worth
     map_size: tuple[int, int] = (32, 64)  # SP: height and width of the predicted class map
@@ -142,6 +158,7 @@ class Recipe(Settings):
     data: Data = Data()
     model: Model = Model()
     objective: Objective = Objective()
+    contrast: Contrast = Contrast()
     method: Method = Method()
     optim: Optim
     downstream: Downstream = Downstream()

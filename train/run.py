@@ -6,13 +6,14 @@ from pathlib import Path
 
 import torch
 
+from models.encoder import Encoder
 from train.encoder_file import load_encoder, save_encoder
 from train.interrupt import Interrupt
 from train.loop import Result, fit
 from train.methods import METHODS, UNTAUGHT, Combining
 from train.objectives import OBJECTIVES
 from train.objectives.base import Make, Objective
-from train.recipe import Recipe
+from train.recipe import Recipe, Task
 from train.run_folder import claim_stages
 from train.world import World, join_world, torch_threads
 
@@ -39,7 +40,8 @@ def _combine(recipe: Recipe, world: World, interrupt: Interrupt) -> Result:
     stages = _Stages(recipe, world, interrupt)
     torch.manual_seed(recipe.seed)
     try:
-        teachers = {} if recipe.method.name in UNTAUGHT else {name: stages.teacher(name) for name in recipe.method.tasks}
+        names = () if recipe.method.name in UNTAUGHT else recipe.method.tasks
+        teachers: dict[str, Encoder] = {name: stages.teacher(name) for name in names}
         encoder = METHODS[recipe.method.name](Combining(recipe, teachers, stages))
     except _StoppedError:
         return stages.result
@@ -59,9 +61,9 @@ class _Stages:
         self._recipe, self._world, self._interrupt = recipe, world, interrupt
         self.result = Result(recipe.run, 0, 0, 0.0, 0.0, 0.0, 0, {})
 
-    def teacher(self, task: str) -> torch.nn.Module:
+    def teacher(self, task: Task) -> Encoder:
         """The encoder of a run that the recipe names, or of this task trained alone, as the first stages."""
-        named = self._recipe.method.teachers.get(task)  # type: ignore[call-overload]
+        named = self._recipe.method.teachers.get(task)
         if named is not None:
             return load_encoder(named)
         return self(f"single-{task}", lambda: OBJECTIVES[task].from_recipe(self._recipe)).sound.cpu().eval()

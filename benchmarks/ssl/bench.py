@@ -16,7 +16,9 @@ from benchmarks.ssl.table import MERIT, beats_random, markdown, run_all, summary
 
 @dataclass(frozen=True)
 class Table:
-    """What to measure. shards: None for synthetic scenes, `recordings` of them. rows: names, or ("all",). settings: of all recipes."""
+    """What to measure. shards: None for synthetic scenes, `recordings` of them. rows: names, or ("all",). settings: of all
+    recipes.
+    """
 
     out: Path
     recipe: str = "sound-laptop"

@@ -19,7 +19,8 @@ class Job:
     """A batch under way: B picks, each with its place in `fields`, and what has come of it.
 
     fields: tensors that are being filled. made: set by the tasks. kept: bytes that a task leaves for `finish`, where the batch
-    is decoded as one. drawn: numbers of all clips, where they are drawn together. error: the first that no replacement can mend.
+    is decoded as one. encoded: what DALI gets of them. drawn: numbers of all clips, where they are drawn together. error: the first
+    that no replacement can mend.
     """
 
     step: Step
@@ -27,6 +28,7 @@ class Job:
     fields: Batch = field(default_factory=dict)
     made: list[Facts | None] = field(default_factory=list)
     kept: list[Served | None] = field(default_factory=list)
+    encoded: list[Any] = field(default_factory=list)
     drawn: Any = None
     error: BaseException | None = None
     _left: int = 0
@@ -34,7 +36,8 @@ class Job:
     _done: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __post_init__(self) -> None:
-        self.made, self.kept = [None] * len(self.picks), [None] * len(self.picks)
+        clips = len(self.picks)
+        self.made, self.kept, self.encoded = [None] * clips, [None] * clips, [None] * clips
         self._left = len(self.picks)
         if not self.picks:
             self._done.set()
@@ -65,6 +68,9 @@ class Batcher(Protocol):
 
     def finish(self, job: Job, check: Callable[[], None]) -> Batch:
         """Wait for it. `check` is called a few times a second meanwhile, and may raise."""
+
+    def hand_over(self, batch: Batch) -> Batch:
+        """What `finish` gave, for the thread that calls this."""
 
     def queues(self) -> dict[str, float]:
         """Clips that wait for a thread, by the kind of thread: `read`, `clip`."""

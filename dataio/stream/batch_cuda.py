@@ -1,33 +1,46 @@
-"""Batches on the GPU: nvJPEG decodes, a numba kernel turns, DALI takes the spectrograms; docs/gpu says what of it has run."""
+"""Batches on a GPU. Tasks read bytes; everything else the device does, as it comes to it, while this thread prepares the next
+batch.
 
-from collections.abc import Callable, Sequence
-from functools import partial
+Written for the GPU and tried with a device that does everything as late as it may (tests/dataio/stream/device); docs/gpu says what
+has run on one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import Any
 
-import numpy as np
 import torch
 
-from dataio.stream.batch import Batch, Job, await_job
+from dataio.stream import staging
+from dataio.stream.batch import Batch, Job, await_job, small_fields
 from dataio.stream.batch_cpu import shapes
 from dataio.stream.batch_dali import DaliBatcher
-from dataio.stream.decode import graphs
 from dataio.stream.decode.flat import Flat
-from dataio.stream.kernels import rotate_cuda, stft
+from dataio.stream.device.device import Arriving, Device
+from dataio.stream.device.retired import Retired, Span
+from dataio.stream.kernels import rotate
+from dataio.stream.lanes import LANES, Lanes
 from dataio.stream.meter import Meter
 from dataio.stream.pictures import Pictures
-from dataio.stream.reader import Sound
-from dataio.stream.spec import MAPS, SpecError
-from dataio.stream.supply import Supply
+from dataio.stream.spec import MAPS
+from dataio.stream.supply import Served, Supply
 
-_KINDS = ("log", "magnitude")
+_SIZES = 16  # of stored pictures, whose tables are kept
+_BEHIND = 1  # batches that the device may still be at work on when the next one is finished
 
 
 class CudaBatcher(DaliBatcher):
-    """Tasks read, and turn the maps, on the CPU; frames and sound go to the device as they are stored.
+    """Frames, sound and maps go to the device as they are stored, and are decoded, turned and heard there.
 
-    Raises:
-        SpecError: a kind of sound that the GPU graph does not give, or sets whose pictures differ in size.
+    Where maps have no size that all share, the tasks turn them on the CPU. Stages are timed by the device's clock; `decode` is how
+    long its stream waited for the pictures.
+
+    Args:
+        device: where. The others: as in `DaliBatcher`.
     """
+
+    _lanes = LANES
 
     def __init__(
         self,
@@ -39,87 +52,142 @@ class CudaBatcher(DaliBatcher):
         workers: int,
         readers: int,
         meter: Meter,
-        device: str,
+        device: Device,
     ) -> None:
-        spec = supply.spec
-        self._device = torch.device("cuda", torch.device(device).index or 0)
-        if spec.pairs and spec.sound not in _KINDS:
-            raise SpecError(f"sound={spec.sound!r}: on {device} it may be {' or '.join(_KINDS)}; on the cpu any kind")
+        spec, self._device = supply.spec, device
         sizes = {reader.store.manifest.media.size for reader in supply.readers}
-        if spec.frames and len(sizes) > 1:
-            raise SpecError(
-                f"frames={spec.frames}: on {device} all sets must store pictures of one size, these have {sorted(sizes)}"
-            )
-        # the thread that finishes batches is not this one, so whatever it does names the device and the stream
-        with torch.cuda.device(self._device):
-            self._stream = torch.cuda.Stream(self._device)
+        size = next(iter(sizes)) if len(sizes) == 1 and sizes != {(0, 0)} else None
+        self._made_by_tasks = MAPS if size is None else ()
+        with device.entered():
             super().__init__(supply, pictures, flat, batch_size=batch_size, workers=workers, readers=readers, meter=meter)
-            self._tables = rotate_cuda.Tables(self._resizes[0]) if spec.frames else None
-            ears = 2 * len(spec.pairs) * (2 if spec.partner else 1)
-            self._sound = graphs.sound(device, batch=batch_size * ears, threads=workers, kind=spec.sound) if ears else None
+        self._buffers = device.host
+        self._layout = staging.layout(spec, size)
+        self._frames = Lanes(self._pipelines)
+        self._retired = Retired(meter)
+        self._tables = lru_cache(_SIZES)(lambda stored: device.tables(rotate.plan(stored, spec.size)))
+        self._stored = size
 
-    _made_by_tasks = MAPS
+    def _share(self, pipe: Any) -> Any:
+        return self._device.share(pipe)
+
+    def _lend(self, clips: int) -> Batch:
+        return (super()._lend(clips) | staging.lend(self._layout, clips, self._device.host)) if clips else {}
+
+    def _prepare(self, job: Job) -> None:
+        if job.picks and self._spec.frames:
+            self._frames.expect(job)
+
+    def _write(self, out: dict[str, Any], served: Served) -> None:
+        staging.fill(out, served, self._supply.readers[served.pick.source])
+        if self._made_by_tasks:
+            super()._write(out, served)
 
     def finish(self, job: Job, check: Callable[[], None]) -> Batch:
         await_job(job, check)
-        with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
-            fields: Batch = {}
-            if job.picks and self._spec.frames:
-                with self._meter.clock("decode"):
-                    decoded = self._frames.run(self._parts(job), partial(self._mend, job, check))
-                try:
-                    with self._meter.clock("rotate"):
-                        fields["frames"] = self._turn_all(job, torch.from_dlpack(decoded.as_tensor()))
-                    self._stream.synchronize()  # DALI uses its memory again after this
-                finally:
-                    self._frames.release()
-            if job.picks and self._sound is not None:
-                with self._meter.clock("spectrogram"):
-                    fields |= self._hear_all(job)
-            with self._meter.clock("copy"):
-                fields |= {name: value.to(self._device, non_blocking=True) for name, value in self._collected(job).items()}
-                self._stream.synchronize()  # so that the batch may be used on any stream
-        if not job.picks:  # nothing was made; who asks for a field finds it all the same
-            missing = {name: shape for name, shape in shapes(self._spec).items() if name not in fields}
-            for name, shape in missing.items():
-                dtype = self._dtype if name == "frames" else torch.float32
-                fields[name] = torch.empty((0, *shape), dtype=dtype, device=self._device)
-        return fields
+        with self._device.entered():
+            self._retired.sweep(_BEHIND)
+            if not job.picks:  # nothing was made; who asks for a field finds it all the same
+                fields = {name: self._out(name, 0) for name in shapes(self._spec)} | small_fields(self._spec, self._supply, job)
+                return Arriving({name: value.to(self._device.where) for name, value in fields.items()}, self._device.mark())
+            return self._made(job, check)
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return torch.float32 if self._spec.dtype == "float32" else torch.float16
+    def _made(self, job: Job, check: Callable[[], None]) -> Arriving:
+        """Everything of a batch, asked for and not waited for."""
+        spec, device, clips = self._spec, self._device, len(job.picks)
+        spans: list[Span] = []
+        pictures: Any = None
+        if spec.frames:
+            begin = device.mark()
+            pictures = self._frames.decode(job, partial(self._mend, check))  # replaces clips, so before anything is sent
+            spans.append(("decode", begin, device.mark()))
+        with self._timed("copy", spans):
+            loans = job.fields | self._lent(small_fields(spec, self._supply, job))
+            there = {name: device.send(values) for name, values in loans.items()}
+        turns = [there.pop(name).view(clips) for name in ("shift", "mirror") if name in there]
+        turns += [there.pop("matrix")] if "matrix" in there else []
+        for field, prefix in (("sound", ""), ("partner_sound", "partner_")):
+            if prefix + "pcm" in there:
+                with self._timed("spectrogram", spans):
+                    there[field] = self._heard(field, there.pop(prefix + "pcm"), there.pop(prefix + "gains"))
+        if self._stored is not None and spec.maps:
+            with self._timed("maps", spans):
+                self._map(there, turns)
+        if spec.frames:
+            with self._timed("rotate", spans):
+                there["frames"] = self._turned(device.blocks(pictures), turns)
+        ready = device.mark()
+        self._retired.add(ready, partial(self._let_go, job, pictures, loans), spans)
+        job.fields, job.kept = {}, [None] * clips
+        return Arriving(there, ready)
 
-    def _turn_all(self, job: Job, decoded: torch.Tensor) -> torch.Tensor:
-        spec, clips = self._spec, len(job.picks)
-        picks = [facts.pick for facts in job.made if facts is not None]
-        assert self._tables is not None
-        out = torch.empty((clips, 3, spec.frames, *spec.size), dtype=self._dtype, device=self._device)
-        shift = torch.tensor([pick.shift for pick in picks], device=self._device)
-        mirror = torch.tensor([int(pick.mirror) for pick in picks], device=self._device)
-        pictures = decoded.reshape(clips, spec.frames, *self._tables.resize.stored, 3)
-        rotate_cuda.rotate(pictures, shift, mirror, self._tables, out, self._stream.cuda_stream)
+    @contextmanager
+    def _timed(self, stage: str, spans: list[Span]) -> Iterator[None]:
+        begin = self._device.mark()
+        yield
+        spans.append((stage, begin, self._device.mark()))
+
+    def _lent(self, fields: Batch) -> Batch:
+        """The same in memory that the device copies from."""
+        found = {name: self._device.host.lend(tuple(v.shape), v.numpy().dtype.type) for name, v in fields.items()}
+        for name, room in found.items():
+            room.copy_(fields[name])
+        return found
+
+    def _out(self, name: str, clips: int) -> torch.Tensor:
+        """Room for a large field on the device."""
+        half = name == "frames" and self._spec.dtype != "float32"
+        kind = torch.uint8 if name in ("mask", "labels") else torch.float16 if half else torch.float32
+        return self._device.empty((clips, *shapes(self._spec)[name]), kind)
+
+    def _heard(self, field: str, pcm: torch.Tensor, gains: torch.Tensor) -> torch.Tensor:
+        """pcm (B, P, n, 2) and gains (B, P, 2) → what `sound_shape` says."""
+        from dataio.stream.kernels import stft, stft_cuda
+
+        out, pairs = self._out(field, len(pcm)), pcm.shape[0] * pcm.shape[1]
+        parts = (2, 2) if self._spec.sound == "complex" else (2,)
+        grid = (stft.BINS, stft.columns(self._spec.samples))
+        target = out.view(pairs, *parts, *grid)
+        self._device.launch(stft_cuda.spectrogram, pcm.flatten(0, 1), gains.flatten(0, 1), target, self._spec.sound)
         return out
 
-    def _hear_all(self, job: Job) -> Batch:
-        """Ears as one flat batch of mono signals: those of the clips, then those of their partners."""
-        assert self._sound is not None
-        kept = [served for served in job.kept if served is not None]
-        sounds: list[Sound] = [served.raw.sound for served in kept if served.raw.sound is not None]
-        partners = [served.partner.sound for served in kept if served.partner is not None]
-        heard = sounds + partners
-        ears = [np.ascontiguousarray(pair[:, ear]) for sound in heard for pair in sound.pairs for ear in (0, 1)]
-        self._sound.feed_input("pcm", ears)
-        self._sound.feed_input("gain", [gain for sound in heard for gain in sound.gains.reshape(-1)])
-        self._sound.schedule_run()
-        flat: Any = torch.from_dlpack(self._sound.share_outputs()[0].as_tensor())
-        # DALI uses its memory again for the next run, so the batch takes a copy that the user may keep
-        every = flat.reshape(len(heard), 2 * len(self._spec.pairs), stft.BINS, -1).clone()
-        self._stream.synchronize()
-        self._sound.release_outputs()
-        fields = {"sound": every[: len(sounds)]}
-        return fields | ({"partner_sound": every[len(sounds) :]} if partners else {})
+    def _map(self, there: Batch, turns: list[torch.Tensor]) -> None:
+        """The maps as they are stored, in `there`, into what the batch wants."""
+        from dataio.stream.kernels import maps_cuda, tilt_cuda
+
+        kernels = tilt_cuda if self._spec.tilt else maps_cuda
+        valid = there.pop("valid", None)
+        for name in self._spec.maps:
+            out = self._out(name, len(turns[0]))
+            if name == "flow":
+                self._device.launch(kernels.turn_flow, there[name], valid, *turns, self._tables(self._stored), out)
+            else:
+                self._device.launch(kernels.turn_labels, there[name], *turns, self._spec.size, out)
+            there[name] = out
+
+    def _turned(self, blocks: list[torch.Tensor], turns: list[torch.Tensor]) -> torch.Tensor:
+        """Blocks of pictures of one size, in the order of the clips, into the frames of the batch."""
+        from dataio.stream.kernels import rotate_cuda, tilt_cuda
+
+        kernel = tilt_cuda.rotate if self._spec.tilt else rotate_cuda.rotate
+        out, at = self._out("frames", len(turns[0])), 0
+        for block in blocks:
+            pictures = block.view(-1, self._spec.frames, *block.shape[-3:])
+            end = at + len(pictures)
+            tables = self._tables(tuple(block.shape[-3:-1]))
+            self._device.launch(kernel, pictures, *(turn[at:end] for turn in turns), tables, out[at:end])
+            at = end
+        return out
+
+    def _let_go(self, job: Job, pictures: Any, loans: Batch) -> None:
+        """The device has read it all; what is held by the arguments alone goes back to where it came from."""
+        if self._spec.frames:
+            self._frames.free(job)
+
+    def hand_over(self, batch: Batch) -> Batch:
+        assert isinstance(batch, Arriving)
+        self._device.hand_over(batch.ready, batch.values())
+        return dict(batch)
 
     def close(self) -> None:
+        self._retired.sweep(0)
         super().close()
-        self._sound = None

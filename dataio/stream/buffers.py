@@ -8,6 +8,7 @@ the user keeps is simply not used again.
 import math
 import weakref
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from threading import RLock
 
 import numpy as np
@@ -16,13 +17,21 @@ import torch
 _GRAIN = 64 * 1024  # bytes: sizes are rounded up to this, so that clips of nearly the same size share memory
 
 
+def _fresh(size: int) -> np.ndarray:
+    return np.empty(size, np.uint8)
+
+
 class BufferPool:
     """Lends arrays and tensors. Holds at most as much as was once out at the same time.
 
     bytes: lent, and kept to be lent again.
+
+    Args:
+        allocate: gives (bytes,) uint8 of undefined content.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, allocate: Callable[[int], np.ndarray] = _fresh) -> None:
+        self._allocate = allocate
         self._free: OrderedDict[int, deque[np.ndarray]] = OrderedDict()  # by size, the one used longest ago first
         # re-entrant, because the collector may run a finalizer, which takes it, while this thread already holds it
         self._lock = RLock()
@@ -37,7 +46,7 @@ class BufferPool:
             self._most = max(self._most, self._lent)
             self.bytes += size if memory is None else 0
             self._trim()
-        memory = np.empty(size, np.uint8) if memory is None else memory
+        memory = self._allocate(size) if memory is None else memory
         # whoever looks at the memory keeps this array alive; through a memoryview, as NumPy's views of views forget those between
         loan = np.frombuffer(memory.data, np.uint8)
         weakref.finalize(loan, self._take_back, memory).atexit = False

@@ -5,6 +5,7 @@ from typing import Any
 from dataio.stream.batch import Batcher
 from dataio.stream.batch_cpu import CpuBatcher
 from dataio.stream.decoders import choose
+from dataio.stream.device.device import Device
 from dataio.stream.engine import Made, Means
 from dataio.stream.pictures import Pictures, frames
 from dataio.stream.spec import ClipSpec
@@ -28,19 +29,32 @@ def clip_batcher(spec: ClipSpec, decoder: str, means: Means) -> Made:
     ]
     if not together:
         return Made(CpuBatcher(supply, pictures, workers=means.threads, readers=means.readers, meter=means.meter), names, notes)
+    if means.device != "cpu":
+        from dataio.stream.device.cuda import Cuda
+
+        return Made(cuda_batcher(spec, means, Cuda(means.device)), names, notes)
+    from dataio.stream.batch_dali import DaliBatcher
     from dataio.stream.decode.flat import flat
 
-    graph = flat(medias, spec, means.device, means.threads)
+    return Made(DaliBatcher(supply, pictures, flat(medias, spec, "cpu", means.threads), **_sizes(means)), names, notes)
+
+
+def cuda_batcher(spec: ClipSpec, means: Means, device: Device) -> Batcher:
+    """The batcher for a GPU, whatever `means` says of the device.
+
+    Raises:
+        SpecError: something that it cannot do.
+    """
+    from dataio.stream.batch_cuda import CudaBatcher
+    from dataio.stream.decode.flat import flat
+
+    readers = means.supply.readers
+    graph = flat([reader.store.manifest.media for reader in readers], spec, device.name, means.threads)
+    pictures = [Pictures(reader, None, means.meter) for reader in readers]
+    return CudaBatcher(means.supply, pictures, graph, **_sizes(means), device=device)
+
+
+def _sizes(means: Means) -> dict[str, Any]:
     # whoever waits for the device or for DALI must not be the one who reads
     readers = means.readers or means.threads
-    sizes: dict[str, Any] = {"batch_size": means.batch_size, "workers": means.threads, "readers": readers, "meter": means.meter}
-    batcher: Batcher
-    if means.device == "cpu":
-        from dataio.stream.batch_dali import DaliBatcher
-
-        batcher = DaliBatcher(supply, pictures, graph, **sizes)
-    else:
-        from dataio.stream.batch_cuda import CudaBatcher
-
-        batcher = CudaBatcher(supply, pictures, graph, **sizes, device=means.device)
-    return Made(batcher, names, notes)
+    return {"batch_size": means.batch_size, "workers": means.threads, "readers": readers, "meter": means.meter}

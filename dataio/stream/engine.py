@@ -1,5 +1,6 @@
 """All that has threads and open files in a loader, so that it can be ended as one, whatever becomes of the loader."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataio.stream.batch import Batch, Batcher
+from dataio.stream.device.which import index_of
 from dataio.stream.health import Health, Ward
 from dataio.stream.meter import Meter
 from dataio.stream.order.mixture import Order
@@ -101,11 +103,7 @@ class Engine:
         if not torch.cuda.is_available():
             self._sets.note(f"device={device!r}: no usable GPU, so everything runs on the CPU")
             return "cpu"
-        # as torch has it, `cuda` is the current device of the thread that makes the loader, which need not be the first
-        index = torch.cuda.current_device() if where.index is None else where.index
-        if index >= torch.cuda.device_count():
-            raise ValueError(f"device={device!r}: there are {torch.cuda.device_count()} GPUs, counted from 0")
-        return f"cuda:{index}"
+        return f"cuda:{index_of(where.index, torch.cuda.current_device(), torch.cuda.device_count(), os.environ)}"
 
     @property
     def batches_ahead(self) -> int:
@@ -130,7 +128,7 @@ class Engine:
             self.stop()
             raise
         self._at = item[0].epoch, item[0].end
-        return item
+        return item[0], self._batcher.hand_over(item[1])  # in the thread that will use it
 
     def _planned(self, step: Step) -> Planned:
         if self._sets.remote:

@@ -65,6 +65,10 @@ class TaskBatcher:
         """How clip i is made from its bytes; raises CorruptClipError where they cannot be decoded."""
         raise NotImplementedError
 
+    def hand_over(self, batch: Batch) -> Batch:
+        """A batch on the CPU is there when it is finished."""
+        return batch
+
     def queues(self) -> dict[str, float]:
         found = {"read": float(self._readers.waiting)} if self._readers is not None else {}
         return found | {"clip": float(self._workers.waiting)}

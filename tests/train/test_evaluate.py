@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 import train.cli
 from train.evaluate import evaluate_spatial, other_recordings, turn
-from train.run import train as run_recipe
 from train.recipe import Recipe
+from train.run import train as run_recipe
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ import yaml
 
 from train.checkpoint import load_checkpoint
 from train.log import VALIDATION, RunLog, read_log
-from train.run import train
 from train.recipe import Recipe
 from train.recipe_file import load_recipe
+from train.run import train
 from train.run_folder import read_run, saved_run
 from train.world import World
 

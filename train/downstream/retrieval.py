@@ -1,16 +1,21 @@
 """Video retrieval (VR): which of all held-out clips does this sound belong to?"""
 
-from typing import Any
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from models.encoder import Encoder
 from models.heads import Projection
 from models.video import azimuth_bins
-from train.downstream.base import Downstream
+from train.downstream.base import Downstream, Rows
+from train.downstream.pictures.pixels import thumbnails
 from train.objectives.base import Batch, Metrics, video_encoder
 from train.objectives.contrast import first_row, gathered, info_nce
 from train.recipe import Recipe
+
+BLOCK = 1024
+"""Queries that are ranked at once."""
 
 
 class VideoRetrieval(Downstream):
@@ -19,14 +24,14 @@ class VideoRetrieval(Downstream):
     FIELDS = ("sound", "frames")
     MERIT = "recall_at_10"
 
-    def __init__(self, recipe: Recipe, sound: nn.Module) -> None:
+    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
         super().__init__(recipe, sound)
         model = recipe.model
         self.temperature, self.azimuths = recipe.downstream.temperature, model.azimuths
         self.video = video_encoder(recipe)
-        hidden = 2 * model.embedding
+        hidden, channels = 2 * model.embedding, int(self.video.out_channels)  # type: ignore[arg-type]
         self.of_sound = Projection(self.pooled, model.embedding, hidden=None)  # linear: what counts is what the features hold
-        self.of_video = Projection(self.video.out_channels * model.azimuths, model.embedding, hidden=hidden)
+        self.of_video = Projection(channels * model.azimuths, model.embedding, hidden=hidden)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """The loss, and `accuracy`: how often the right video is the nearest of the batch."""
@@ -42,23 +47,30 @@ class VideoRetrieval(Downstream):
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Sounds and videos on one unit sphere: (B, D) each."""
-        video = azimuth_bins(self.video(batch["frames"]), self.azimuths).flatten(1)
+        video = azimuth_bins(self.video(batch["frames"].float()), self.azimuths).flatten(1)
         return self.of_sound(self.pooled_features(batch["sound"])), self.of_video(video)
 
-    def note(self, batch: Batch) -> dict[str, Any]:
+    def note(self, batch: Batch) -> Rows:
         sounds, videos = self.embed(batch)
-        middle = batch["frames"][:, :, batch["frames"].shape[2] // 2]
-        return {"sounds": sounds.cpu(), "videos": videos.cpu(), "pictures": middle.half().cpu()}
+        return {"sounds": sounds, "videos": videos, "pictures": thumbnails(batch["frames"])}
 
-    def figures(self, notes: list[dict[str, Any]]) -> dict[str, float]:
+    def figures(self, rows: Rows) -> dict[str, float]:
         """Percent of sounds whose own video is among the nearest 10, 5 and 1; the median rank, 1 the best; and among how many."""
-        rank = ranks(*(torch.cat([note[name] for note in notes]) for name in ("sounds", "videos")))
-        recall = {f"recall_at_{k}": 100 * float((rank <= k).float().mean()) for k in (10, 5, 1)}
-        return recall | {"median_rank": float(rank.float().median()), "gallery": float(len(rank))}
+        rank = ranks(rows["sounds"], rows["videos"])
+        recall = {f"recall_at_{k}": 100 * float((rank <= k).double().mean()) for k in (10, 5, 1)}
+        return recall | {"median_rank": float(rank.double().quantile(0.5)), "gallery": float(len(rank))}
+
+    def draw(self, rows: Rows, shown: Rows, path: Path) -> None:
+        from train.downstream.pictures.retrieval import retrieved
+
+        retrieved(rows, shown["clip"].tolist(), self.figures(rows), path)
 
 
 def ranks(sounds: Tensor, videos: Tensor) -> Tensor:
     """Rank (N,) of each sound's own video (N, D) among all, 1 the best; of equal ones half are before it."""
-    scores = sounds @ videos.T
-    own = scores.diagonal()[:, None]
-    return 1 + (scores > own).sum(1) + ((scores == own).sum(1) - 1) // 2
+    found = []
+    for first in range(0, len(sounds), BLOCK):  # N² scores at once would not fit for a million clips
+        scores = sounds[first : first + BLOCK] @ videos.T
+        own = scores.diagonal(first)[:, None]
+        found.append(1 + (scores > own).sum(1) + ((scores == own).sum(1) - 1) // 2)
+    return torch.cat(found)

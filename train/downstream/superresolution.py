@@ -1,19 +1,20 @@
 """Spatial sound super resolution (S³R): what would other heads hear? From one binaural pair to the difference to the others."""
 
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dataio.stream.kernels.stft import HOP, WINDOW
+from models.encoder import Encoder
 from models.superresolution import LARGEST, SpectrogramDecoder, masked
-from train.downstream.base import Downstream, log_power, totals
+from train.downstream.base import Downstream, Rows, log_power
 from train.objectives.base import Batch, Metrics, sound_grid
 from train.recipe import Recipe
 
 QUICK = 20.0
-"""What is typical of a frequency is learned so much faster than the rest: one optimiser step moves any parameter by its rate only."""
+"""What is typical of a frequency is learned so much faster than the rest: one step moves any parameter by its rate only."""
 
 
 class SuperResolution(Downstream):
@@ -25,19 +26,23 @@ class SuperResolution(Downstream):
 
     FIELDS = ("complex_sound",)
     MERIT, HIGHER = "stft_distance", False
+    SHOWN = ("given", "predicted", "target")
 
-    def __init__(self, recipe: Recipe, sound: nn.Module) -> None:
+    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
         super().__init__(recipe, sound)
         settings, pairs = recipe.downstream, recipe.data.pairs
         self.given = 2 * len(pairs)
         heard = tuple(dict.fromkeys((*pairs, *settings.targets)))
+        self.input = pairs[0]
         self.targets = [heard.index(pair) for pair in settings.targets if pair not in pairs]
         if not self.targets:
             raise ValueError(f"downstream.targets={list(settings.targets)} holds no pair beside those of data.pairs={list(pairs)}")
+        self.output = heard[self.targets[0]]
+        self.grid = recipe.data.sound_seconds, recipe.data.sound_rate / 2
         self.by_mask = settings.formulation == "mask"
         depth = recipe.model.sound_depth
         self.decoder = SpectrogramDecoder(
-            sound.out_channels, 4 * len(self.targets), depth=depth, width=settings.width, time=settings.decode_time
+            self.norm.num_features, 4 * len(self.targets), depth=depth, width=settings.width, time=settings.decode_time
         )
         self.stride = settings.column_stride
         # what is right on average at each frequency is learned in a few steps, so that the rest is what the sound itself tells
@@ -60,28 +65,35 @@ class SuperResolution(Downstream):
         truth = given - pairs[:, self.targets]
         return (masked(LARGEST * planes.tanh(), given.expand_as(planes)) if self.by_mask else planes), truth
 
-    def note(self, batch: Batch) -> dict[str, Any]:
+    def note(self, batch: Batch) -> Rows:
         predicted, truth = self.predict(batch["sound"])
         given = batch["sound"].float()[:, None, :2].expand_as(truth)
         return {
-            "distance": distance(predicted, truth).sum().cpu(),
-            "nothing": distance(torch.zeros_like(truth), truth).sum().cpu(),
-            "envelope": envelope_distance(given - predicted, given - truth).sum().cpu(),
-            "clips": torch.tensor(len(truth)),
-            "given": given[:1, 0].cpu(), "predicted": (given - predicted)[:1, 0].cpu(), "target": (given - truth)[:1, 0].cpu(),
+            "distance": distance(predicted, truth),
+            "nothing": distance(torch.zeros_like(truth), truth),
+            "silence": distance(given, truth),
+            "envelope": envelope_distance(given - predicted, given - truth),
+            "given": given[:, 0], "predicted": (given - predicted)[:, 0], "target": (given - truth)[:, 0],
         }  # fmt: skip
 
-    def figures(self, notes: list[dict[str, Any]]) -> dict[str, float]:
-        """`stft_distance`: squared error of real and imaginary part, averaged over frequency, time, targets and clips, summed over both
-        and over the two ears (2.5D Visual Sound). `envelope_distance`: see there. `relative`: the STFT distance over that of hearing
-        everywhere what the input hears.
+    def figures(self, rows: Rows) -> dict[str, float]:
+        """`stft_distance`: squared error of real and imaginary part, averaged over frequency, time, targets and clips, summed over
+        both and over the two ears (2.5D Visual Sound). `envelope_distance`: see there. `relative`: the STFT distance over that of
+        hearing everywhere what the input hears. `against_silence`: over that of hearing nothing there, which is what least squares
+        comes to where the phases cannot be told; only below 1 has anything been learned of the target.
         """
-        clips, far = totals(notes, "clips"), totals(notes, "distance")
-        return {
-            "stft_distance": float(far / clips),
-            "envelope_distance": float(totals(notes, "envelope") / clips),
-            "relative": float(far / totals(notes, "nothing")),
-        }
+        names = ("distance", "nothing", "silence", "envelope")
+        far, nothing, silence, envelope = (float(rows[name].double().mean()) for name in names)
+        if not (nothing and silence):
+            raise ValueError(
+                "in the held-out clips the other pairs hear the same as the input, or nothing: there is nothing to predict"
+            )
+        return {"stft_distance": far, "envelope_distance": envelope, "relative": far / nothing, "against_silence": far / silence}
+
+    def draw(self, rows: Rows, shown: Rows, path: Path) -> None:
+        from train.downstream.pictures.superresolution import spectrograms
+
+        spectrograms(shown, self.figures(rows), (self.input, self.output), self.grid, path)
 
 
 def distance(predicted: Tensor, truth: Tensor) -> Tensor:
@@ -93,8 +105,8 @@ def waveform(spectrogram: Tensor) -> Tensor:
     """Spectrograms (…, 2, 257, T) with real and imaginary part to samples (…, 160 · (T − 1))."""
     parts = torch.view_as_complex(spectrogram.float().movedim(-3, -1).contiguous())
     window = torch.hann_window(WINDOW, device=spectrogram.device)
-    flat = torch.istft(parts.flatten(0, -3), WINDOW, HOP, window=window, center=True)
-    return flat.unflatten(0, parts.shape[:-2])
+    flat = torch.istft(parts.reshape(-1, *parts.shape[-2:]), WINDOW, HOP, window=window, center=True)
+    return flat.reshape(*parts.shape[:-2], -1)
 
 
 def envelope_distance(predicted: Tensor, truth: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from train.methods.incremental import incremental
 from train.methods.multitask import multitask
 from train.methods.progressive import progressive
 from train.methods.random import random
+from train.recipe import Method
 
 METHODS: dict[str, Combine] = {
     "random": random,
@@ -23,4 +24,15 @@ METHODS: dict[str, Combine] = {
 UNTAUGHT = ("random", "multitask")
 """Methods that need no pretrained encoders."""
 
-__all__ = ["METHODS", "UNTAUGHT", "Combining"]
+FIRST_TAUGHT = ("progressive", "incremental")
+"""Methods that begin with the first task's encoder and learn the other tasks themselves."""
+
+
+def taught(method: Method) -> tuple[str, ...]:
+    """The tasks whose pretrained encoders a method needs, in their order: no other has to be trained for it."""
+    if method.name in UNTAUGHT:
+        return ()
+    return method.tasks[:1] if method.name in FIRST_TAUGHT else method.tasks
+
+
+__all__ = ["METHODS", "UNTAUGHT", "Combining", "taught"]

@@ -1,11 +1,17 @@
 """Concatenate: the features of all single-task encoders side by side. Nothing is learned anew."""
 
-from torch import nn
-
+from models.encoder import Encoder
 from models.encoders import ConcatenatedEncoder
 from train.methods.base import Combining
+from train.objectives.base import sound_grid
 
 
-def concatenate(given: Combining) -> nn.Module:
-    """f(x) = [f_1(x), …, f_K(x)]: K times the channels, and K times the work."""
-    return ConcatenatedEncoder(list(given.teachers.values()))
+def concatenate(given: Combining) -> Encoder:
+    """f(x) = [f_1(x), …, f_K(x)]: K times the channels, and K times the work.
+
+    Raises:
+        ValueError: the teachers' maps have different sizes.
+    """
+    encoder = ConcatenatedEncoder(list(given.teachers.values()))
+    encoder.out_size(*sound_grid(given.recipe))
+    return encoder

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from models.encoder import Encoder
 from models.encoders import Frozen
-from train.objectives.base import Batch, Metrics, Objective
+from train.methods.base import Combining
+from train.objectives.base import Batch, Metrics, Objective, sound_grid
 
 
 class Distillation(Objective):
@@ -16,7 +18,7 @@ class Distillation(Objective):
 
     FIELDS = ("sound",)
 
-    def __init__(self, student: nn.Module, teachers: Mapping[str, nn.Module]) -> None:
+    def __init__(self, student: Encoder, teachers: Mapping[str, Encoder]) -> None:
         nn.Module.__init__(self)
         self.sound = student
         self.teachers = nn.ModuleDict({name: Frozen(teacher) for name, teacher in teachers.items()})
@@ -36,3 +38,21 @@ class Distillation(Objective):
         }
         loss = sum(distances.values(), start=features.new_zeros(())) / len(distances)
         return loss, {f"distance_{name}": value.detach() for name, value in distances.items()}
+
+
+def student(given: Combining) -> Encoder:
+    """An untrained encoder, whose features can be compared with those of every teacher.
+
+    Raises:
+        ValueError: a teacher's map has another size.
+    """
+    made = given.new_encoder()
+    grid = sound_grid(given.recipe)
+    for name, teacher in given.teachers.items():
+        own, theirs = made.out_size(*grid), teacher.out_size(*grid)
+        if own != theirs:
+            raise ValueError(
+                f"the teacher of {name!r} gives maps of {theirs[0]}x{theirs[1]} and the student of {own[0]}x{own[1]}: "
+                "model.sound_depth and model.sound_pool_time must be those of the teacher"
+            )
+    return made

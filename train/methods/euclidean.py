@@ -1,20 +1,22 @@
 """Euclidean distillation: a student whose features lie near those of all single-task encoders."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from models.encoder import Encoder
 from train.methods.base import Combining
-from train.methods.distil import Distillation
+from train.methods.distil import Distillation, student
+from train.methods.spread import spread
+from train.objectives.contrast import at_least_float32
 
 
 class Euclidean(Distillation):
-    """D(s, t) = mean (s − t)², over all places and channels, with t brought to unit spread, so that no teacher outweighs another."""
+    """D(s, t) = mean (s − t)², over all places and channels, with t brought to unit spread: no teacher outweighs another."""
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        student, teacher = student.float(), teacher.float()
-        spread = teacher.std().clamp_min(1e-6)
-        return ((student - teacher) / spread).square().mean()
+        student, teacher = at_least_float32(student), at_least_float32(teacher)
+        return ((student - teacher) / spread(teacher)).square().mean()
 
 
-def euclidean(given: Combining) -> nn.Module:
+def euclidean(given: Combining) -> Encoder:
     """The student starts from scratch."""
-    return given.learn("student", lambda: Euclidean(given.new_encoder(), given.teachers)).sound
+    return given.learn("student", lambda: Euclidean(student(given), given.teachers)).sound

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from models.encoder import Encoder
 from train.methods.base import Combining
 from train.objectives.base import Batch, Metrics, Objective
 
@@ -27,11 +28,23 @@ class Joint(Objective):
         return total, {f"loss_{name}": loss.detach() for name, loss in losses.items()}
 
 
-def multitask(given: Combining) -> nn.Module:
-    """The pretrained encoders are not used."""
+def multitask(given: Combining) -> Encoder:
+    """The pretrained encoders are not used.
+
+    Raises:
+        ValueError: `method.weights` names a task that is not among `method.tasks`.
+    """
+    settings = given.settings
+    if strangers := [name for name in settings.weights if name not in settings.tasks]:
+        raise ValueError(
+            f"method.weights names {', '.join(strangers)}, but method.tasks={list(settings.tasks)} are what is learned"
+        )
 
     def make() -> Objective:
         sound = given.new_encoder()
-        return Joint({name: given.task(name, sound) for name in given.settings.tasks}, dict(given.settings.weights))
+        return Joint(
+            {name: given.task(name, sound) for name in settings.tasks},
+            {str(name): weight for name, weight in settings.weights.items()},
+        )
 
     return given.learn("joint", make).sound

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dataio.stream.kernels.stft import BINS, columns
+from models.encoder import Encoder
 from models.sound import SoundEncoder
 from models.video import VideoEncoder
 from train.recipe import Recipe
@@ -23,14 +24,14 @@ class Objective(nn.Module):
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = ()
-    sound: nn.Module
+    sound: Encoder
 
-    def __init__(self, recipe: Recipe, sound: nn.Module) -> None:
+    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
         super().__init__()
         self.sound = sound
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, sound: nn.Module | None = None) -> Self:
+    def from_recipe(cls, recipe: Recipe, sound: Encoder | None = None) -> Self:
         """The untrained task of this recipe, with weights from torch's random state.
 
         Args:
@@ -57,7 +58,7 @@ def sound_grid(recipe: Recipe) -> tuple[int, int]:
     return BINS, columns(round(recipe.data.sound_seconds * recipe.data.sound_rate))
 
 
-def pooled_size(encoder: nn.Module, recipe: Recipe) -> int:
+def pooled_size(encoder: Encoder, recipe: Recipe) -> int:
     """Numbers that `models.sound.pool_over_time` leaves of the encoder's features."""
     return encoder.out_channels * encoder.out_size(*sound_grid(recipe))[0]
 
@@ -67,7 +68,7 @@ def picture_encoder(recipe: Recipe, *, channels: int) -> VideoEncoder:
     return VideoEncoder(channels, width=recipe.model.video_width, subtract_mean=False)
 
 
-def video_encoder(recipe: Recipe) -> nn.Module:
+def video_encoder(recipe: Recipe) -> VideoEncoder:
     """An untrained encoder of frames (B, 3, F, H, W) to a map over azimuth, as the recipe has it."""
     model = recipe.model
     if model.video == "azimuth":
@@ -78,7 +79,9 @@ def video_encoder(recipe: Recipe) -> nn.Module:
 
 
 def unturned(picture: Tensor, batch: Batch, classes: int) -> Tensor:
-    """The picture (B, …, W) as it was recorded, if the loader turned it: column x of it shows column x − W·yaw/K of what was turned."""
+    """The picture (B, …, W) as it was recorded, if the loader turned it: column x of it shows column x − W·yaw/K of what was
+    turned.
+    """
     if "yaw" not in batch:
         return picture
     width = picture.shape[-1]

@@ -21,7 +21,8 @@ def info_nce(
     Returns:
         the mean over the anchors, 0-dimensional.
     """
-    logits = anchors @ candidates.T / temperature
+    with torch.autocast(anchors.device.type, enabled=False):  # which would multiply in half precision, and then divide by a small τ
+        logits = at_least_float32(anchors) @ at_least_float32(candidates).T / temperature
     if leave_out is not None:
         own = F.one_hot(positive, len(candidates)).bool()
         logits = logits.masked_fill(leave_out & ~own, -torch.inf)
@@ -31,9 +32,8 @@ def info_nce(
 def gathered(values: Tensor) -> Tensor:
     """The rows of all processes, in the order of their ranks: (N, …) to (world · N, …). Gradients flow back to whom they belong to.
 
-    With each process's loss a mean over its own anchors, the mean over the processes (which is what DistributedDataParallel takes of
-    the gradients) is the loss of the joint batch. All processes must have equally many rows.
-    """
+    With each process's loss a mean over its own anchors, the mean over the processes (which is what DistributedDataParallel takes
+    of the gradients) is the loss of the joint batch. All processes must have equally many rows."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return values
     from torch.distributed.nn.functional import all_gather
@@ -44,3 +44,13 @@ def gathered(values: Tensor) -> Tensor:
 def first_row(rows: int) -> int:
     """Where this process's rows begin in what `gathered` gives."""
     return rows * dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Out of the half precision of autocast, in which a softmax over thousands of candidates would be coarse."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
+def unit(values: Tensor) -> Tensor:
+    """On the unit sphere along dimension 1, at least in float32."""
+    return F.normalize(at_least_float32(values), dim=1)

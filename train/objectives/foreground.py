@@ -1,10 +1,12 @@
 """Foreground alignment on masked objects (task B1 of the paper)."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from models.encoder import Encoder
 from train.objectives.aligned import Aligned
 from train.objectives.base import Batch, unturned
+from train.objectives.contrast import at_least_float32
 from train.recipe import Recipe
 
 
@@ -13,10 +15,11 @@ class ForegroundAlignment(Aligned):
 
     FIELDS = ("frames", "mask", "sound", "partner_sound")
 
-    def __init__(self, recipe: Recipe, sound: nn.Module) -> None:
+    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
         super().__init__(recipe, sound, channels=4)
 
     def seen(self, batch: Batch) -> Tensor:
-        frames, mask = batch["frames"], batch["mask"].to(batch["frames"].dtype) / 255
-        masked = torch.cat([frames[:, :, frames.shape[2] // 2] * mask, mask], dim=1)  # the mask is of frame F/2
+        middle = at_least_float32(batch["frames"][:, :, batch["frames"].shape[2] // 2])  # the mask is of frame F/2
+        mask = batch["mask"].to(middle.dtype) / 255
+        masked = torch.cat([middle * mask, mask], dim=1)
         return unturned(masked, batch, self.classes)[:, :, None]

@@ -1,12 +1,14 @@
 """Temporal gap (task C of the paper): how far apart are two slices of one recording?"""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from models.encoder import Encoder
 from models.heads import perceptron
 from models.sound import pool_over_time
 from train.objectives.base import Batch, Metrics, Objective, pooled_size
+from train.objectives.contrast import at_least_float32
 from train.recipe import Recipe
 
 
@@ -20,7 +22,7 @@ class TemporalGap(Objective):
 
     FIELDS = ("sound", "partner_sound", "gap")
 
-    def __init__(self, recipe: Recipe, sound: nn.Module) -> None:
+    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
         super().__init__(recipe, sound)
         self.huber, self.signed = recipe.objective.huber, recipe.objective.signed
         self.head = perceptron(3 * pooled_size(sound, recipe), 2 * recipe.model.embedding, 1)
@@ -31,6 +33,6 @@ class TemporalGap(Objective):
         first, second = pool_over_time(self.sound(torch.cat([batch["sound"], batch["partner_sound"]]))).split(count)
         change = second - first
         both = torch.cat([first, second, change if self.signed else change.abs()], dim=1)
-        predicted = self.head(both).float()[:, 0]
-        gap = batch["gap"] if self.signed else batch["gap"].abs()
+        predicted = at_least_float32(self.head(both))[:, 0]
+        gap = (batch["gap"] if self.signed else batch["gap"].abs()).to(predicted.dtype)
         return F.huber_loss(predicted, gap, delta=self.huber), {"error": (predicted.detach() - gap).abs().mean()}

@@ -1,7 +1,8 @@
 """Foreground alignment on motion (task B2 of the paper)."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from models.encoder import Encoder
 from train.objectives.aligned import Aligned
 from train.objectives.base import Batch, unturned
 from train.recipe import Recipe
@@ -15,7 +16,7 @@ class MotionAlignment(Aligned):
 
     FIELDS = ("flow", "sound", "partner_sound")
 
-    def __init__(self, recipe: Recipe, sound: nn.Module) -> None:
+    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
         super().__init__(recipe, sound, channels=2)
 
     def seen(self, batch: Batch) -> Tensor:

@@ -11,7 +11,7 @@ from nvidia.dali import fn, pipeline_def
 from nvidia.dali.pipeline import Pipeline
 from nvidia.dali.types import DALIDataType
 
-from dataio.stream.decode.graphs import device_id
+from dataio.stream.decode.graphs import execution
 
 CPU_CODECS = ("vp9", "mjpeg")
 """What DALI decodes without a GPU."""
@@ -37,9 +37,7 @@ def containers(device: str, *, batch: int, threads: int, numbers: Sequence[int] 
         list(numbers) if numbers is not None else None,
         batch_size=batch,
         num_threads=threads,
-        device_id=device_id(device),
-        prefetch_queue_depth=1,
-        exec_dynamic=False,
+        **execution(device),
     )
     pipe.build()
     return pipe

@@ -1,5 +1,7 @@
 """The DALI graphs, written once for both devices: JPEGs to pixels, PCM to spectrograms."""
 
+from typing import Any
+
 import numpy as np
 from nvidia.dali import fn, math, pipeline_def
 from nvidia.dali.pipeline import Pipeline
@@ -19,6 +21,11 @@ def device_id(device: str) -> int | None:
     return torch.device(device).index or 0
 
 
+def execution(device: str) -> dict[str, Any]:
+    """How a pipeline runs: one batch at a time; on a GPU in the way that gives outputs in the order of a stream of ours."""
+    return {"device_id": device_id(device), "prefetch_queue_depth": 1, "exec_dynamic": device != "cpu"}
+
+
 @pipeline_def(enable_conditionals=False)
 def _frames(device: str):
     jpegs = fn.external_source(name="jpeg", ndim=1, dtype=DALIDataType.UINT8)
@@ -30,9 +37,7 @@ def frames(device: str, *, batch: int, threads: int) -> Pipeline:
 
     One flat batch of single pictures decodes twice as fast as eight operators a clip, and spreads evenly over the threads.
     """
-    pipe = _frames(
-        device, batch_size=batch, num_threads=threads, device_id=device_id(device), prefetch_queue_depth=1, exec_dynamic=False
-    )
+    pipe = _frames(device, batch_size=batch, num_threads=threads, **execution(device))
     pipe.build()
     return pipe
 
@@ -60,14 +65,6 @@ def _sound(device: str, kind: str):
 
 def sound(device: str, *, batch: int, threads: int, kind: str) -> Pipeline:
     """Mono int16 signals (flat: clips × ears, fed as `pcm`, with a float `gain` each as `gain`) → (257, columns) float32 each."""
-    pipe = _sound(
-        device,
-        kind,
-        batch_size=batch,
-        num_threads=threads,
-        device_id=device_id(device),
-        prefetch_queue_depth=1,
-        exec_dynamic=False,
-    )
+    pipe = _sound(device, kind, batch_size=batch, num_threads=threads, **execution(device))
     pipe.build()
     return pipe

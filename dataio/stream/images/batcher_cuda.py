@@ -1,6 +1,10 @@
-"""Batches of views on the GPU: DALI decodes, crops and resizes, numba kernels colour and blur; docs/gpu says what of it has run."""
+"""Batches of views on a GPU. Tasks read bytes; DALI decodes, crops and resizes, numba kernels colour and blur.
 
-from collections.abc import Callable, Sequence
+As in batch_cuda.py, whatever the device does is asked for and not waited for. Written for the GPU and tried with a device that is
+late; docs/gpu says what has run on one.
+"""
+
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -9,155 +13,149 @@ import torch
 
 from dataio.stream.batch import Batch, Job, await_job
 from dataio.stream.decode.errors import DecodeError
-from dataio.stream.decode.form import suspicious_jpeg
-from dataio.stream.errors import CorruptClipError
-from dataio.stream.images import views_cuda
+from dataio.stream.decode.safe import SafePipeline
+from dataio.stream.device.device import Arriving, Device
+from dataio.stream.device.retired import Retired
+from dataio.stream.images import graph
 from dataio.stream.images.batcher import ViewBatcher, ids
-from dataio.stream.images.decode import decoder
 from dataio.stream.images.draws import Draws
-from dataio.stream.images.graph import ViewGraph, placement
 from dataio.stream.images.reader import StillClip
-from dataio.stream.images.size import jpeg_size
 from dataio.stream.images.spec import ViewSpec
 from dataio.stream.images.views import scaling
+from dataio.stream.lanes import LANES, Lanes
+from dataio.stream.mending import Mending
 from dataio.stream.meter import Meter
-from dataio.stream.supply import Pick, Served, Supply
+from dataio.stream.supply import Served, Supply
+
+_BEHIND = 1  # batches that the device may still be at work on when the next one is finished
 
 
-class CudaViewBatcher(ViewBatcher):
-    """Tasks read; all else happens on the device, a batch at a time. Fields as on the CPU; views are float16 by default."""
+class CudaViewBatcher(Mending, ViewBatcher):
+    """Fields as on the CPU, all on the device; views are float16 by default. Stages are timed by the device's clock; `decode` is
+    how long its stream waited for the pictures.
+    """
 
     _on_cpu = False
+    _decoded = "views"
 
     def __init__(
-        self, supply: Supply, spec: ViewSpec, *, seed: int, batch_size: int, workers: int, readers: int, meter: Meter, device: str
+        self,
+        supply: Supply,
+        spec: ViewSpec,
+        *,
+        seed: int,
+        batch_size: int,
+        workers: int,
+        readers: int,
+        meter: Meter,
+        device: Device,
     ) -> None:
         super().__init__(supply, spec, seed=seed, workers=workers, readers=readers, meter=meter)
-        self.decoder = "dali"
-        self._device = torch.device("cuda", torch.device(device).index or 0)
-        # the thread that finishes batches is not this one, so whatever it does names the device and the stream
-        with torch.cuda.device(self._device):
-            self._stream = torch.cuda.Stream(self._device)
-            self._decoding = Decoding(supply, ViewGraph(spec, str(self._device), batch=batch_size, threads=workers), self._draw)
-            self._scaling = [torch.from_numpy(values).to(self._device) for values in scaling(spec)]
+        self.decoder, self._device, self._buffers = "dali", device, device.host
+        with device.entered():
+            build = partial(graph.views, spec, device.name, workers)
+            self._pipelines = [SafePipeline(build, batch=batch_size, share=device.share) for _ in range(LANES)]
+        self._lanes, self._retired = Lanes(self._pipelines), Retired(meter)
 
     def _lend(self, clips: int) -> Batch:
-        return {}
+        return {"label": self._device.host.lend((clips,), np.int64)} if clips else {}
 
     def _prepare(self, job: Job) -> None:
-        """Numbers are drawn when it is known which pictures the batch has."""
+        super()._prepare(job)
+        if job.picks:
+            self._lanes.expect(job)
 
     def _write(self, job: Job, i: int, served: Served) -> None:
+        raw, reader = served.raw, self._supply.readers[served.pick.source]
+        assert isinstance(raw, StillClip)
+        draws = job.drawn.row(i) if served.pick is job.picks[i] else self._draw([served.pick])
+        jpeg = raw.picture.parts[0]
         try:
-            jpeg_size(served.raw.picture.parts[0])
+            job.encoded[i] = graph.encoded(self._spec, draws, jpeg)
+            if job.encoded[i].doubtful:
+                self._decode(jpeg)  # stricter than DALI with what breaks off
         except DecodeError as error:
-            raise broken(self._supply, served, error.reason) from error
-
-    def _keep(self, job: Job, i: int, served: Served) -> None:
-        job.kept[i] = served
+            raise reader.broken(raw, "views", 0, error.reason) from error
+        job.fields["label"][i] = raw.label
 
     def finish(self, job: Job, check: Callable[[], None]) -> Batch:
         await_job(job, check)
-        with torch.cuda.device(self._device), torch.cuda.stream(self._stream):
-            views: Batch = {}
-            if job.picks:
-                with self._meter.clock("decode"):
-                    draws, decoded = self._decoding.run(job)
-                try:
-                    with self._meter.clock("views"):
-                        views = self._views_of(torch.from_dlpack(decoded.as_tensor()), draws)
-                        self._stream.synchronize()  # DALI uses its memory again after this
-                finally:
-                    self._decoding.graph.release()
-            else:  # who asks for a field finds it all the same
-                dtype = torch.float32 if self._spec.dtype == "float32" else torch.float16
-                empty = torch.empty((0, 3, self._spec.size, self._spec.size), dtype=dtype, device=self._device)
-                views = {name: empty.clone() for name in self._spec.names}
-            labels = [served.raw.label for served in job.kept if served is not None and isinstance(served.raw, StillClip)]
-            fields = ids(self._supply, job) | {"label": torch.tensor(labels, dtype=torch.int64)}
-            with self._meter.clock("copy"):
-                fields = {name: value.to(self._device, non_blocking=True) for name, value in fields.items()}
-                self._stream.synchronize()  # so that the batch may be used on any stream
-        return views | fields
+        with self._device.entered():
+            self._retired.sweep(_BEHIND)
+            if not job.picks:  # nothing was made; who asks for a field finds it all the same
+                fields = {name: self._out(0) for name in self._spec.names} | ids(self._supply, job)
+                fields["label"] = torch.empty(0, dtype=torch.int64)
+                return Arriving({name: value.to(self._device.where) for name, value in fields.items()}, self._device.mark())
+            return self._made(job, check)
 
-    def _views_of(self, pictures: torch.Tensor, draws: Draws) -> Batch:
+    def _made(self, job: Job, check: Callable[[], None]) -> Arriving:
+        """Everything of a batch, asked for and not waited for."""
+        device, loans = self._device, list[torch.Tensor]()
+        begin = device.mark()
+        output = self._lanes.decode(job, partial(self._mend, check))
+        decoded = device.mark()
+        fields = {name: self._sent(value.numpy(), loans) for name, value in ids(self._supply, job).items()}
+        fields["label"] = self._sent(job.fields.pop("label").numpy(), loans)
+        fields |= self._views_of(
+            torch.cat(blocks) if len(blocks := device.blocks(output)) > 1 else blocks[0], self._drawn(job), loans
+        )
+        ready = device.mark()
+        done = partial(self._let_go, job, output, loans)
+        self._retired.add(ready, done, [("decode", begin, decoded), ("views", decoded, ready)])
+        job.kept = [None] * len(job.picks)
+        return Arriving(fields, ready)
+
+    def _drawn(self, job: Job) -> Draws:
+        """For the pictures that the batch has in the end."""
+        if not self._spec.augment:
+            return _nothing(len(job.picks), self._spec.views)
+        picks = [facts.pick for facts in job.made if facts is not None]
+        return job.drawn if all(a is b for a, b in zip(picks, job.picks, strict=True)) else self._draw(picks)
+
+    def _sent(self, values: np.ndarray, loans: list[torch.Tensor]) -> torch.Tensor:
+        """A copy on the device. loans: gets the memory that it is copied from."""
+        loans.append(self._device.host.lend(values.shape, values.dtype.type))
+        loans[-1].numpy()[...] = values
+        return self._device.send(loans[-1])
+
+    def _out(self, clips: int) -> torch.Tensor:
+        dtype = torch.float32 if self._spec.dtype == "float32" else torch.float16
+        return self._device.empty((clips, 3, self._spec.size, self._spec.size), dtype)
+
+    def _views_of(self, pictures: torch.Tensor, draws: Draws, loans: list[torch.Tensor]) -> Batch:
         """pictures: (B, V, S, S, 3) uint8 on the device."""
-        spec, count = self._spec, len(pictures)
-        dtype = torch.float32 if spec.dtype == "float32" else torch.float16
-        there = partial(torch.as_tensor, device=self._device)
-        found: Batch = {}
-        for v, name in enumerate(spec.names):
-            blurs = {key: there(value) for key, value in views_cuda.tables(draws.sigma[:, v]).items()}
-            work = torch.empty((2, len(blurs["where"]), 3, spec.size, spec.size), device=self._device)
-            found[name] = torch.empty((count, 3, spec.size, spec.size), dtype=dtype, device=self._device)
-            numbers = [np.ascontiguousarray(x[:, v]) for x in (draws.order, draws.factors, draws.grey, draws.flip)]
-            order, factors, grey, flip = map(there, numbers)
-            gain, bias = self._scaling
-            stream, (levels, between) = self._stream.cuda_stream, work
-            views_cuda.views(pictures[:, v], order, factors, grey, flip, gain, bias, blurs, levels, between, found[name], stream)
+        from dataio.stream.images import views_cuda
+
+        device, send, found = self._device, partial(self._sent, loans=loans), Batch()
+        factors = send(np.stack(scaling(self._spec)))
+        for v, name in enumerate(self._spec.names):
+            blurs = views_cuda.tables(draws.sigma[:, v])
+            count = len(blurs["where"])
+            work = [device.empty((max(count, 1), 3, *pictures.shape[2:4]), torch.float32) for _ in range(2)]
+            numbers = [send(values[:, v]) for values in (draws.order, draws.factors, draws.grey, draws.flip)]
+            found[name] = self._out(len(pictures))
+            device.launch(views_cuda.colour, pictures, v, *numbers, factors, send(blurs["slot"]), work[0], found[name])
+            if count:
+                kernels = [send(blurs[key]) for key in ("where", "weights", "radius")]
+                device.launch(views_cuda.blur, work[0], *kernels, work[1], found[name])
         return found
 
+    def _let_go(self, job: Job, output: Any, loans: list[torch.Tensor]) -> None:
+        """The device has read it all; what is held by the arguments alone goes back to where it came from."""
+        self._lanes.free(job)
+
+    def hand_over(self, batch: Batch) -> Batch:
+        assert isinstance(batch, Arriving)
+        self._device.hand_over(batch.ready, batch.values())
+        return dict(batch)
+
     def close(self) -> None:
+        self._retired.sweep(0)
         super().close()
-        self._decoding.graph.close()
 
 
-class Decoding:
-    """Runs the graph over a batch, and replaces the pictures that it cannot decode by the next healthy ones."""
-
-    def __init__(self, supply: Supply, graph: ViewGraph, draw: Callable[[Sequence[Pick]], Draws]) -> None:
-        self._supply, self.graph, self._draw, self._decode = supply, graph, draw, decoder()[1]
-
-    def run(self, job: Job) -> tuple[Draws, Any]:
-        """What was drawn for the pictures that the batch has in the end, and their views: a TensorList, valid until `release`.
-
-        Raises:
-            DecodeError: the batch fails, although every picture of it can be decoded alone.
-        """
-        for i, served in enumerate(job.kept):
-            if served is not None and suspicious_jpeg(served.raw.picture.parts[0]):
-                self._ensure(job, i)
-        failures = 0
-        while True:
-            kept = [served for served in job.kept if served is not None]
-            draws = self._draw([served.pick for served in kept])
-            jpegs = [served.raw.picture.parts[0] for served in kept]
-            places = [placement(self.graph.spec, draws.row(i), jpeg) for i, jpeg in enumerate(jpegs)]
-            try:
-                return draws, self.graph.run(jpegs, places)
-            except RuntimeError as error:
-                self.graph.rebuild()
-                failures += 1
-                replaced = [self._ensure(job, i) for i in range(len(kept))]
-                if failures > 1 and not any(replaced):
-                    raise DecodeError("DALI fails for the batch, but for none of its pictures alone") from error
-
-    def _ensure(self, job: Job, i: int) -> bool:
-        """Whether picture i had to be replaced, because it cannot be decoded."""
-        bad = job.kept[i]
-        assert bad is not None
-        if (error := self._wrong(bad)) is None:
-            return False
-
-        def attempt(served: Served) -> None:
-            if (found := self._wrong(served)) is not None:
-                raise found
-
-        job.kept[i] = served = self._supply.healthy(bad.pick, attempt, error)
-        job.made[i] = served.facts
-        return True
-
-    def _wrong(self, served: Served) -> CorruptClipError | None:
-        jpeg = served.raw.picture.parts[0]
-        try:
-            self._decode(jpeg)  # the CPU's decoder is stricter with what breaks off
-            place = placement(self.graph.spec, self._draw([served.pick]), jpeg)
-        except DecodeError as error:
-            return broken(self._supply, served, error.reason)
-        reason = self.graph.probe(jpeg, place)
-        return None if reason is None else broken(self._supply, served, reason)
-
-
-def broken(supply: Supply, served: Served, reason: str) -> CorruptClipError:
-    """The error for a picture whose bytes are as they were written, and yet cannot be decoded."""
-    return supply.readers[served.pick.source].broken(served.raw, "views", 0, reason)
+def _nothing(clips: int, views: int) -> Draws:
+    """What leaves pictures as they are. The crop is the matter of `placement`."""
+    factors = np.broadcast_to(np.array([1, 1, 1, 0], np.float32), (clips, views, 4))
+    no, order = np.zeros((clips, views), bool), np.broadcast_to(np.arange(4), (clips, views, 4))
+    return Draws(np.zeros((clips, views, 0, 4)), order, factors, no, np.zeros((clips, views)), no)

@@ -1,6 +1,5 @@
 """The DALI graph that decodes pictures, crops them and resizes the crops; written once for both devices."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,9 @@ from nvidia.dali import fn, pipeline_def
 from nvidia.dali.pipeline import Pipeline
 from nvidia.dali.types import DALIDataType, DALIImageType, DALIInterpType
 
+from dataio.stream.decode.form import suspicious_jpeg
+from dataio.stream.decode.graphs import execution
+from dataio.stream.decode.safe import Encoded
 from dataio.stream.images.crop import middle
 from dataio.stream.images.draws import Draws, boxes
 from dataio.stream.images.size import jpeg_size
@@ -15,7 +17,7 @@ from dataio.stream.images.spec import ViewSpec
 
 
 def placement(spec: ViewSpec, draws: Draws, data: np.ndarray) -> np.ndarray:
-    """Where the views of one JPEG lie in it, for `ViewGraph`: (V, 8) float32.
+    """Where the views of one JPEG lie in it, for `views`: (V, 8) float32.
 
     Of each view: top, left, height and width of the part that is cut out, then top, left, bottom and right, in that part and maybe
     between its pixels, of what becomes the view.
@@ -54,72 +56,18 @@ def _views(device: str, size: int, views: int):
     return fn.stack(*found)
 
 
-class ViewGraph:
-    """JPEGs with their placements → uint8 (V, S, S, 3) each, on the device. A picture is decoded once, however many views it has.
+def encoded(spec: ViewSpec, draws: Draws, data: np.ndarray) -> Encoded:
+    """What `views` is fed of one JPEG. draws: as in `placement`.
 
-    One picture that DALI cannot decode makes a whole batch fail, and may hurt the process, while one that fails alone hurts nothing
-    (see decode/safe.py). So try what looks suspicious with `probe`, and `rebuild` after a failure.
+    Raises:
+        DecodeError: the bytes are no JPEG.
     """
-
-    def __init__(self, spec: ViewSpec, device: str, *, batch: int, threads: int) -> None:
-        self.spec, self._device, self._batch, self._threads = spec, device, batch, threads
-        self._pipe: Pipeline | None = self._build(batch, threads)
-        self._single: Pipeline | None = None
-        self.rebuilt = 0
-
-    def _build(self, batch: int, threads: int) -> Pipeline:
-        import torch
-
-        device_id = None if self._device == "cpu" else torch.device(self._device).index or 0
-        sizes = {"batch_size": batch, "num_threads": threads, "device_id": device_id}
-        pipe = _views(
-            self._device, self.spec.size, self.spec.views, **sizes, prefetch_queue_depth=1, exec_async=False, exec_dynamic=False
-        )
-        pipe.build()
-        return pipe
-
-    def run(self, jpegs: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> Any:
-        """Views of a batch, a DALI TensorList; valid until `release`. places: see `placement`.
-
-        Raises:
-            RuntimeError: something could not be decoded. After that, `rebuild`.
-        """
-        assert self._pipe is not None
-        self._feed(self._pipe, jpegs, places)
-        self._pipe.schedule_run()
-        return self._pipe.share_outputs()[0]
-
-    def _feed(self, pipe: Pipeline, jpegs: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> None:
-        pipe.feed_input("jpeg", list(jpegs))
-        for v in range(self.spec.views):
-            pipe.feed_input(f"place{v}", [place[v] for place in places])
-
-    def probe(self, jpeg: np.ndarray, place: np.ndarray) -> str | None:
-        """What DALI says against this picture alone; None: nothing."""
-        try:
-            self._single = self._single or self._build(1, 1)
-            self._feed(self._single, [jpeg], [place])
-            self._single.run()
-        except RuntimeError as error:
-            self._single = None
-            return _reason(error)
-        return None
-
-    def rebuild(self) -> None:
-        self._pipe = None  # the old one first: both may not fit the device
-        self._pipe, self.rebuilt = self._build(self._batch, self._threads), self.rebuilt + 1
-
-    def release(self) -> None:
-        """Let DALI use the memory of the last result again."""
-        if self._pipe is not None:
-            self._pipe.release_outputs()
-
-    def close(self) -> None:
-        self._pipe = self._single = None
+    place = placement(spec, draws, data)
+    return Encoded({"jpeg": [data]} | {f"place{v}": [part] for v, part in enumerate(place)}, suspicious_jpeg(data))
 
 
-def _reason(error: Exception) -> str:
-    """DALI's reason on one line, without the stack that it prints."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    after = [i for i, line in enumerate(lines) if line == "encountered:"]
-    return lines[after[0] + 1] if after and after[0] + 1 < len(lines) else (lines or ["no reason given"])[0]
+def views(spec: ViewSpec, device: str, threads: int, batch: int) -> Pipeline:
+    """JPEGs with their placements → uint8 (V, S, S, 3) each, on the device. A picture is decoded once for all its views."""
+    pipe = _views(device, spec.size, spec.views, batch_size=batch, num_threads=threads, **execution(device))
+    pipe.build()
+    return pipe

@@ -57,8 +57,9 @@ def _batcher(spec: ViewSpec, seed: int, means: Means) -> Made:
     if means.device == "cpu":
         batcher = ViewBatcher(means.supply, spec, readers=means.readers, **sizes)
     else:
+        from dataio.stream.device.cuda import Cuda
         from dataio.stream.images.batcher_cuda import CudaViewBatcher
 
-        readers = means.readers or means.threads
-        batcher = CudaViewBatcher(means.supply, spec, readers=readers, batch_size=means.batch_size, device=means.device, **sizes)
+        readers, device = means.readers or means.threads, Cuda(means.device)
+        batcher = CudaViewBatcher(means.supply, spec, readers=readers, batch_size=means.batch_size, device=device, **sizes)
     return Made(batcher, batcher.decoder)

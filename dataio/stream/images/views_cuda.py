@@ -7,11 +7,14 @@ Written for the GPU and checked in numba's CUDA simulator; docs/gpu says what ha
 # mypy: no-check-untyped-defs
 # inside a kernel, names mean what numba makes of them
 
+from typing import Any
+
 import numpy as np
 from numba import cuda
 
 from dataio.stream.images.blur import kernel
 from dataio.stream.images.colour import CONTRAST, HUE, SATURATION, blended, luma, turned
+from dataio.stream.kernels.device_arrays import queue
 
 THREADS = 256  # a block; a power of two, for the sum
 
@@ -37,10 +40,10 @@ def _steps(red, green, blue, order, factors, begin, end, mean):
 
 
 @cuda.jit
-def _colour(pictures, order, factors, grey, flip, gain, bias, slot, levels, out):
-    """pictures (B, S, S, 3) uint8 → out (B, 3, S, S), or where slot[b] ≥ 0, levels[slot[b]]. Grid: a block a picture."""
+def colour_kernel(pictures, v, order, factors, grey, flip, scaling, slot, levels, out):
+    """View v of pictures (B, V, S, S, 3) uint8 → out (B, 3, S, S), or where slot[b] ≥ 0, levels[slot[b]]. A block a picture."""
     b, me = cuda.blockIdx.x, cuda.threadIdx.x
-    size = pictures.shape[1]
+    size = pictures.shape[2]
     sums = cuda.shared.array(THREADS, np.float32)
     at = 0
     while order[b, at] != CONTRAST:
@@ -48,7 +51,7 @@ def _colour(pictures, order, factors, grey, flip, gain, bias, slot, levels, out)
     total = np.float32(0)
     if factors[b, CONTRAST] != 1:
         for i in range(me, size * size, THREADS):
-            pixel = pictures[b, i // size, i % size]
+            pixel = pictures[b, v, i // size, i % size]
             red, green, blue = np.float32(pixel[0]), np.float32(pixel[1]), np.float32(pixel[2])
             red, green, blue = _steps(red, green, blue, order[b], factors[b], 0, at, np.float32(0))
             total += _luma(red, green, blue)
@@ -63,13 +66,17 @@ def _colour(pictures, order, factors, grey, flip, gain, bias, slot, levels, out)
     mean = sums[0] / np.float32(size * size)
     for i in range(me, size * size, THREADS):
         y, x = i // size, i % size
-        pixel = pictures[b, y, x]
+        pixel = pictures[b, v, y, x]
         red, green, blue = np.float32(pixel[0]), np.float32(pixel[1]), np.float32(pixel[2])
         red, green, blue = _steps(red, green, blue, order[b], factors[b], 0, 4, mean)
         if grey[b]:
             red = green = blue = _luma(red, green, blue)
         to = size - 1 - x if flip[b] else x
-        red, green, blue = red * gain[0] + bias[0], green * gain[1] + bias[1], blue * gain[2] + bias[2]
+        red, green, blue = (
+            red * scaling[0, 0] + scaling[1, 0],
+            green * scaling[0, 1] + scaling[1, 1],
+            blue * scaling[0, 2] + scaling[1, 2],
+        )
         if slot[b] >= 0:
             levels[slot[b], 0, y, to], levels[slot[b], 1, y, to], levels[slot[b], 2, y, to] = red, green, blue
         else:
@@ -83,7 +90,7 @@ def _reflected(at, size):
 
 
 @cuda.jit
-def _across(levels, weights, radius, between):
+def across_kernel(levels, weights, radius, between):
     """One pixel a thread. Grid: x over columns, y over rows, z over pictures × channels."""
     x, y, plane = cuda.grid(1), cuda.blockIdx.y, cuda.blockIdx.z
     m, c, size = plane // 3, plane % 3, levels.shape[3]
@@ -95,7 +102,7 @@ def _across(levels, weights, radius, between):
 
 
 @cuda.jit
-def _down(between, weights, radius, where, out):
+def down_kernel(between, weights, radius, where, out):
     x, y, plane = cuda.grid(1), cuda.blockIdx.y, cuda.blockIdx.z
     m, c, size = plane // 3, plane % 3, between.shape[3]
     if x < size:
@@ -123,18 +130,46 @@ def tables(sigma: np.ndarray) -> dict[str, np.ndarray]:
     return {"slot": slot, "where": where, "weights": weights, "radius": radius}
 
 
-def views(pictures, order, factors, grey, flip, gain, bias, blurs, levels, between, out, stream=0):
-    """Write one view of every picture of a batch, asynchronously on `stream`. Everything is on the device.
+def colour(
+    pictures: Any,
+    v: int,
+    order: Any,
+    factors: Any,
+    grey: Any,
+    flip: Any,
+    scaling: Any,
+    slot: Any,
+    levels: Any,
+    out: Any,
+    stream: int = 0,
+) -> None:
+    """Write one view of every picture of a batch, asynchronously on `stream`, a raw handle; those with a slot, which `blur` will
+    write, go to `levels`. Everything is on the device.
 
     Args:
-        pictures: (B, S, S, 3) uint8, cropped and resized.
-        order (B, 4) int64, factors (B, 4) float32, grey and flip (B,) bool: as in `Draws`. gain, bias: (3,) float32.
-        blurs: `tables` of the batch, M of whose pictures are blurred. levels, between: (M, 3, S, S) float32, overwritten.
+        pictures: (B, V, S, S, 3) uint8, cropped and resized. v: which of the views.
+        order (B, 4) int64, factors (B, 4) float32, grey and flip (B,) bool: as in `Draws`. scaling: (2, 3) float32, gain and bias.
+        slot: (B,) int64, as in `tables`. levels: (max(M, 1), 3, S, S) float32.
         out: (B, 3, S, S) float32 or float16. Anything with `__cuda_array_interface__` will do.
     """
-    batch, size = len(pictures), pictures.shape[1]
-    _colour[batch, THREADS, stream](pictures, order, factors, grey, flip, gain, bias, blurs["slot"], levels, out)
-    if blurred := len(blurs["where"]):
-        grid = (-(-size // THREADS), size, 3 * blurred)
-        _across[grid, THREADS, stream](levels, blurs["weights"], blurs["radius"], between)
-        _down[grid, THREADS, stream](between, blurs["weights"], blurs["radius"], blurs["where"], out)
+    there = [_array(values) for values in (order, factors, grey, flip, scaling, slot, levels, out)]
+    colour_kernel[len(pictures), THREADS, queue(stream)](_array(pictures), v, *there)
+
+
+def blur(levels: Any, where: Any, weights: Any, radius: Any, between: Any, out: Any, stream: int = 0) -> None:
+    """Blur the M views in `levels` into their places, asynchronously on `stream`.
+
+    Args:
+        levels: (M, 3, S, S) float32, from `colour`. where, weights, radius: as in `tables`. between: as `levels`, overwritten.
+        out: as in `colour`.
+    """
+    blurred, _, size, _ = levels.shape
+    kernels, grid = [_array(values) for values in (weights, radius)], (-(-size // THREADS), size, 3 * blurred)
+    first, second = _array(levels), _array(between)
+    across_kernel[grid, THREADS, queue(stream)](first, *kernels, second)
+    down_kernel[grid, THREADS, queue(stream)](second, *kernels, _array(where), _array(out))
+
+
+def _array(values: Any) -> Any:
+    """As numba takes it, without waiting for the stream that it came from."""
+    return values if hasattr(values, "copy_to_host") else cuda.as_cuda_array(values, sync=False)

@@ -15,19 +15,21 @@ import sys
 import numpy as np
 from dataio.stream.decode import graphs
 from dataio.stream.decode.form import suspicious_jpeg
-from dataio.stream.decode.safe import SafePipeline
+from dataio.stream.decode.safe import Encoded, SafePipeline
 from tests.dataio.stream.decode.test_safe import damaged
 from tests.tiny import jpeg
 
 draw = np.random.default_rng(int(sys.argv[1]))
 good = [np.frombuffer(jpeg(i, (32, 64)), np.uint8) for i in range(40)]
-safe = SafePipeline("jpeg", lambda batch: graphs.frames("cpu", batch=batch, threads=2), suspicious_jpeg, batch=40)
+safe = SafePipeline(lambda batch: graphs.frames("cpu", batch=batch, threads=2), batch=40)
+def encoded(data):
+    return Encoded({"jpeg": [data]}, suspicious_jpeg(data))
 replaced = []
 for _ in range(int(sys.argv[2])):
-    clips = [[picture] for picture in good]
+    clips = [encoded(picture) for picture in good]
     for i in draw.choice(40, 3, replace=False):
-        clips[i] = [damaged(good[i], draw)]
-    decoded = safe.run(clips, lambda i, error: (replaced.append(error.reason), [good[i]])[1])
+        clips[i] = encoded(damaged(good[i], draw))
+    decoded = safe.run(clips, lambda i, error: (replaced.append(error.reason), encoded(good[i]))[1])
     assert [decoded.at(i).shape[2] for i in range(40)] == [3] * 40
     safe.release()
 print(len(replaced), safe.rebuilt)

@@ -1,24 +1,31 @@
 """The DALI graph, on the CPU, against torch's crop and resize."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
+from dataio.stream.decode.safe import Encoded, SafePipeline
 from dataio.stream.images.crop import middle
 from dataio.stream.images.decode import decoder
 from dataio.stream.images.draws import boxes, choose
-from dataio.stream.images.graph import ViewGraph, placement
+from dataio.stream.images.graph import encoded, views
 from dataio.stream.images.spec import ViewSpec, evaluation
 from tests.dataio.stream.images.stills import jpeg, photo
 
 
-def decoded(graph: ViewGraph, spec: ViewSpec, jpegs: list[np.ndarray], clips: np.ndarray) -> np.ndarray:
+def graph(spec: ViewSpec, batch: int, threads: int = 1) -> SafePipeline:
+    return SafePipeline(partial(views, spec, "cpu", threads), batch=batch)
+
+
+def decoded(pipe: SafePipeline, spec: ViewSpec, jpegs: list[np.ndarray], clips: np.ndarray) -> np.ndarray:
     """(B, V, S, S, 3) uint8."""
     draws = choose(spec, 0, 0, clips)
-    out = graph.run(jpegs, [placement(spec, draws.row(i), data) for i, data in enumerate(jpegs)])
+    out = pipe.run([encoded(spec, draws.row(i), data) for i, data in enumerate(jpegs)], lambda i, error: pytest.fail(error.reason))
     made = np.array(out.as_tensor())
-    graph.release()
+    pipe.release()
     return made
 
 
@@ -38,7 +45,7 @@ def near(mine: np.ndarray, theirs: np.ndarray) -> None:
 def test_views_are_torchs_crops():
     spec, clips = ViewSpec(size=64), np.arange(10, 18)
     jpegs = [jpeg(photo(90 + 5 * i, 140 - 7 * i, i)) for i in range(8)]
-    made = decoded(ViewGraph(spec, "cpu", batch=8, threads=1), spec, jpegs, clips)
+    made = decoded(graph(spec, 8, 1), spec, jpegs, clips)
     assert made.shape == (8, 2, 64, 64, 3)
     draws, (_, run) = choose(spec, 0, 0, clips), decoder()
     for i, data in enumerate(jpegs):
@@ -51,32 +58,31 @@ def test_views_are_torchs_crops():
 def test_the_middle_is_torchs(shape):
     spec = evaluation(56, 64)
     data = jpeg(photo(*shape))
-    (made,) = decoded(ViewGraph(spec, "cpu", batch=1, threads=1), spec, [data], np.array([0]))
+    (made,) = decoded(graph(spec, 1, 1), spec, [data], np.array([0]))
     part = middle(*shape, 64, 56)
     whole = resized(decoder()[1](data), part.box, part.size)
     near(made, whole[None, part.top : part.top + 56, part.left : part.left + 56])
 
 
-def test_batches_of_any_length_and_a_graph_built_anew():
+def test_batches_of_any_length():
     spec = ViewSpec(size=32)
-    graph = ViewGraph(spec, "cpu", batch=4, threads=2)
+    pipe = graph(spec, 4, 2)
     jpegs = [jpeg(photo(50, 60, i)) for i in range(4)]
-    whole = decoded(graph, spec, jpegs, np.arange(4))
-    assert np.array_equal(decoded(graph, spec, jpegs[:3], np.arange(3)), whole[:3])
-    graph.rebuild()
-    assert np.array_equal(decoded(graph, spec, jpegs[::-1], np.arange(4)[::-1]), whole[::-1]) and graph.rebuilt == 1
+    whole = decoded(pipe, spec, jpegs, np.arange(4))
+    assert np.array_equal(decoded(pipe, spec, jpegs[:3], np.arange(3)), whole[:3])
+    assert np.array_equal(decoded(pipe, spec, jpegs[::-1], np.arange(4)[::-1]), whole[::-1])
 
 
-def test_a_probe_finds_what_cannot_be_decoded_and_leaves_the_rest_alone():
+def test_what_cannot_be_decoded_is_found_alone_and_leaves_the_rest_alone():
     spec = ViewSpec(size=32)
-    graph = ViewGraph(spec, "cpu", batch=2, threads=1)
+    pipe = graph(spec, 2)
     jpegs = [jpeg(photo(50, 60, i)) for i in range(2)]
-    place = placement(spec, choose(spec, 0, 0, np.array([0])), jpegs[0])
-    before = decoded(graph, spec, jpegs, np.arange(2))
+    good = encoded(spec, choose(spec, 0, 0, np.array([0])), jpegs[0])
+    before = decoded(pipe, spec, jpegs, np.arange(2))
     for _ in range(2):
-        assert graph.probe(jpegs[0], place) is None
+        assert pipe.check(good) is None
         for broken in (jpegs[0][: len(jpegs[0]) // 2], jpegs[0][:300], np.frombuffer(b"no picture at all" * 9, np.uint8)):
-            reason = graph.probe(broken, place)
-            assert reason and "\n" not in reason
-    assert np.array_equal(decoded(graph, spec, jpegs, np.arange(2)), before)
-    graph.close()
+            error = pipe.check(Encoded(good.inputs | {"jpeg": [broken]}))
+            assert error is not None and error.reason and "\n" not in error.reason
+    assert np.array_equal(decoded(pipe, spec, jpegs, np.arange(2)), before) and pipe.rebuilt == 0
+    pipe.close()

@@ -5,9 +5,16 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
+pytest.importorskip("numba.cuda")
+
+from numba.cuda import types
+
+from dataio.stream.images import views_cuda
 from dataio.stream.images.blur import kernel
 from dataio.stream.images.views_cuda import tables
+from tests.dataio.stream.kernels.hopper import built
 
 SIMULATED = """
 import numpy as np
@@ -33,10 +40,14 @@ for sigma in (np.array([0, 0.1, 0, 1.3, 2.0, 0.8]), np.zeros(B)):
             blur(expected[b], kernel(sigma[b]), np.empty((S, S), np.float32))
     there = cuda.to_device
     blurs = {name: there(values) for name, values in views_cuda.tables(sigma).items()}
-    work = [there(np.full((np.count_nonzero(sigma), 3, S, S), np.nan, np.float32)) for _ in range(2)]
+    count = np.count_nonzero(sigma)
+    work = [there(np.full((max(count, 1), 3, S, S), np.nan, np.float32)) for _ in range(2)]
     out = there(np.full_like(expected, np.nan))
-    numbers = [there(x) for x in (order, factors, grey, flip, gain, bias)]
-    views_cuda.views(there(pictures), *numbers, blurs, *work, out)
+    numbers = [there(x) for x in (order, factors, grey, flip, np.stack([gain, bias]), views_cuda.tables(sigma)["slot"])]
+    both = there(np.stack([np.zeros_like(pictures), pictures], 1))
+    views_cuda.colour(both, 1, *numbers, work[0], out)
+    if count:
+        views_cuda.blur(work[0], blurs["where"], blurs["weights"], blurs["radius"], work[1], out)
     assert np.abs(out.copy_to_host() - expected).max() < 2e-3, sigma
 print("agreed")
 """
@@ -60,3 +71,17 @@ def test_tables_of_a_batch():
     )
     nothing = tables(np.zeros(3))
     assert nothing["slot"].tolist() == [-1, -1, -1] and nothing["weights"].shape == (0, 1)
+
+
+@pytest.mark.parametrize("out", [types.float16, types.float32], ids=str)
+def test_kernels_compile_for_a_gpu(out, tmp_path, monkeypatch):
+    """Nothing spills."""
+    f4, i8, flags, u1 = types.float32, types.int64, types.boolean, types.uint8
+    planes, numbers = f4[:, :, :, ::1], (f4[:, ::1], i8[::1])
+    one = (i8[:, ::1], f4[:, ::1], flags[::1], flags[::1], f4[:, ::1], i8[::1])
+    for function, signature in (
+        (views_cuda.colour_kernel, types.void(types.Array(u1, 5, "C"), i8, *one, planes, out[:, :, :, ::1])),
+        (views_cuda.across_kernel, types.void(planes, *numbers, planes)),
+        (views_cuda.down_kernel, types.void(planes, *numbers, i8[::1], out[:, :, :, ::1])),
+    ):
+        assert built(function, signature, tmp_path, monkeypatch).spills in (None, 0)

@@ -1,0 +1,1 @@
+"""What `make gpu-check` measures on a host with a GPU, a module a part."""
