@@ -1,7 +1,7 @@
 """Batches on the CPU whose frames DALI decodes, in its own threads and as one flat batch; all else is as in batch_cpu."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from dataio.stream.mending import Mending
 from dataio.stream.meter import Meter
 from dataio.stream.pictures import Pictures
 from dataio.stream.supply import Served, Supply
+
+_SIZES = 16  # of stored pictures, whose tables are kept
 
 
 class DaliBatcher(Mending, CpuBatcher):
@@ -46,8 +48,7 @@ class DaliBatcher(Mending, CpuBatcher):
         self._pipelines = [SafePipeline(flat.build, batch=size, share=self._share) for _ in range(self._lanes)]
         self._encode = flat.encode
         self._single = flat.parts == self._spec.frames  # a picture is a sample of its own
-        stored = [reader.store.manifest.media.size for reader in supply.readers]
-        self._resizes = [rotate.plan(size, self._spec.size) for size in stored] if self._spec.frames else []
+        self._plan = lru_cache(_SIZES)(partial(rotate.plan, size=self._spec.size))
 
     def _share(self, pipe: Any) -> Any:
         return first_output(pipe)
@@ -93,7 +94,8 @@ class DaliBatcher(Mending, CpuBatcher):
         facts, count = job.made[i], self._spec.frames
         assert facts is not None
         with self._meter.clock("rotate", cpu=True):
-            resize, out = self._resizes[facts.pick.source], job.fields["frames"].numpy()[i]
+            stored = self._supply.readers[facts.pick.source].store.manifest.media.size
+            resize, out = self._plan(stored), job.fields["frames"].numpy()[i]
             turner = Turner(facts.pick.shift, facts.pick.mirror, facts.pick.tilt)
             for f in range(count):
                 picture = np.asarray(decoded.at(i * count + f) if self._single else decoded.at(i)[f])

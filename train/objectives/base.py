@@ -1,7 +1,7 @@
 """What every task has in common: a sound encoder that it trains, and the batch fields it needs."""
 
 from collections.abc import Callable
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,9 @@ from models.encoder import Encoder
 from models.sound import SoundEncoder
 from models.video import VideoEncoder
 from train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from models.video_resnet import ResNetVideo
 
 Batch = dict[str, Tensor]
 Metrics = dict[str, Tensor]
@@ -68,7 +71,7 @@ def picture_encoder(recipe: Recipe, *, channels: int) -> VideoEncoder:
     return VideoEncoder(channels, width=recipe.model.video_width, subtract_mean=False)
 
 
-def video_encoder(recipe: Recipe) -> VideoEncoder:
+def video_encoder(recipe: Recipe) -> "VideoEncoder | ResNetVideo":
     """An untrained encoder of frames (B, 3, F, H, W) to a map over azimuth, as the recipe has it."""
     model = recipe.model
     if model.video == "azimuth":

@@ -96,9 +96,8 @@ class CudaViewBatcher(Mending, ViewBatcher):
         decoded = device.mark()
         fields = {name: self._sent(value.numpy(), loans) for name, value in ids(self._supply, job).items()}
         fields["label"] = self._sent(job.fields.pop("label").numpy(), loans)
-        fields |= self._views_of(
-            torch.cat(blocks) if len(blocks := device.blocks(output)) > 1 else blocks[0], self._drawn(job), loans
-        )
+        (pictures,) = device.blocks(output)  # all of one size
+        fields |= self._views_of(pictures, self._drawn(job), loans)
         ready = device.mark()
         done = partial(self._let_go, job, output, loans)
         self._retired.add(ready, done, [("decode", begin, decoded), ("views", decoded, ready)])
