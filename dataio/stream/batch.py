@@ -61,7 +61,9 @@ class Job:
 
 
 class Batcher(Protocol):
-    """Turns picks into batches on one device."""
+    """Turns picks into batches on one device. ahead: batches under way beside those that are ready."""
+
+    ahead: int
 
     def start(self, step: Step, picks: Sequence[Pick]) -> Job:
         """Begin reading, without waiting."""

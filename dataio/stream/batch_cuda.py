@@ -41,6 +41,7 @@ class CudaBatcher(DaliBatcher):
     """
 
     _lanes = LANES
+    ahead = 3  # while one is turned and the next decoded, one is read
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from dataio.stream.health import Health, Ward
 from dataio.stream.meter import Meter
 from dataio.stream.order.mixture import Order
 from dataio.stream.order.steps import Step
-from dataio.stream.producer import AHEAD, Planned, Producer
+from dataio.stream.producer import Planned, Producer
 from dataio.stream.sets import Sets
 from dataio.stream.store.errors import StalledError
 from dataio.stream.supply import Supply
@@ -107,7 +107,7 @@ class Engine:
 
     @property
     def batches_ahead(self) -> int:
-        return self._prefetch + AHEAD + 1
+        return self._prefetch + self._batcher.ahead + 1
 
     def next(self, epoch: int, position: int, steps: Steps) -> tuple[Step, Batch]:
         """The batch of the step that begins at this position of this epoch.

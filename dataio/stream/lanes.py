@@ -43,6 +43,12 @@ class Lanes:
             while self._expected.popleft() is not job:  # those before it were given up
                 pass
             self._begin(job, mend)
+        self._begin_next(mend)
+        decoded = self._lane(job).result(partial(mend, job))
+        self._begin_next(mend)  # its bytes may have come meanwhile
+        return decoded
+
+    def _begin_next(self, mend: Mend) -> None:
         after = self._expected[0] if self._expected and self._free else None
         if after is not None and after.wait(0) and after.error is None:
             self._expected.popleft()
@@ -50,7 +56,6 @@ class Lanes:
                 self._begin(after, mend)
             except Exception as error:  # that is for whoever waits for that batch, when its turn has come
                 after.fail(error)
-        return self._lane(job).result(partial(mend, job))
 
     def _begin(self, job: Job, mend: Mend) -> None:
         lane = self._free.popleft()
@@ -73,7 +78,3 @@ class Lanes:
         lane.release()
         self._held = [(held, of) for held, of in self._held if held is not job]
         self._free.append(lane)
-
-    def close(self) -> None:
-        for lane in (*self._free, *(lane for _, lane in self._held)):
-            lane.close()

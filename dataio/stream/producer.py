@@ -12,8 +12,6 @@ from dataio.stream.meter import Meter
 from dataio.stream.order.steps import Step
 from dataio.stream.supply import Pick
 
-AHEAD = 2  # batches under way beside those that are ready: while one is finished, the workers are busy with the next
-
 Planned = tuple[Step, Sequence[Pick]]
 
 
@@ -22,7 +20,7 @@ class _StopError(Exception):
 
 
 class Producer:
-    """Holds at most `prefetch` finished batches, and AHEAD under way.
+    """Holds at most `prefetch` finished batches, and as many under way as the batcher wants.
 
     It knows nothing of the loader, so that a loader which is forgotten can be collected.
 
@@ -45,7 +43,7 @@ class Producer:
         try:
             for step, picks in planned:
                 under_way.append(self._batcher.start(step, picks))
-                if len(under_way) == AHEAD:
+                if len(under_way) == self._batcher.ahead:
                     self._finish(under_way)
             while under_way:
                 self._finish(under_way)

@@ -18,6 +18,8 @@ First = Served | CorruptClipError | None
 class TaskBatcher:
     """`workers` threads make clips; with `readers` > 0 as many others read them first, which is right where reading is waiting."""
 
+    ahead = 2  # while one is finished, the workers are busy with the next
+
     def __init__(self, supply: Supply, *, workers: int, readers: int, meter: Meter) -> None:
         self._supply, self._meter = supply, meter
         self._buffers = BufferPool()

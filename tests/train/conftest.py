@@ -21,6 +21,31 @@ def shards(tmp_path_factory) -> Path:
     return folder / "shards"
 
 
+@pytest.fixture(scope="session")
+def moving(tmp_path_factory) -> Path:
+    """As `shards`, with motion and moving foreground, and sound at 16 kHz: all that the four tasks read."""
+    folder = tmp_path_factory.mktemp("moving")
+    write_recordings(folder / "raw", recordings=5, seconds=8, seed=7, size=(32, 64), fps=4)
+    encode = EncodeOptions(size=(32, 64), fps=2, rate=16_000, flow=True, mask=True)
+    build(folder / "raw", folder / "shards", BuildOptions(encode=encode, split="train=0.6,val=0.4"), local(1))
+    return folder / "shards"
+
+
+@pytest.fixture
+def tasks(moving, tmp_path) -> dict:
+    """Settings of a recipe for any task and method, of 2 steps a stage."""
+    data = {"path": str(moving), "batch_size": 4, "frames": 2, "size": [32, 64], "pairs": ["front"], "threads": 1}
+    return {
+        "data": data | {"sound_rate": 16_000, "sound_seconds": 1.0, "reach": 8.0},
+        "model": {"sound_width": 2, "sound_pool_time": 2, "video_width": 2, "azimuths": 8, "head_channels": 4, "embedding": 8},
+        "optim": {"lr": 1e-3, "steps": 2},
+        "run": str(tmp_path / "run"),
+        "device": "cpu",
+        "compute_threads": 1,
+        "validate_every": 100,
+    }
+
+
 @pytest.fixture
 def settings(shards, tmp_path) -> dict:
     """Settings of a recipe that trains a tiny model for 6 steps, 3 an epoch."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -38,7 +39,7 @@ class Cuda:
     def __init__(self, name: str) -> None:
         self.name, self.where = name, torch.device(name)
         self._stream = torch.cuda.Stream(self.where)
-        self.host = BufferPool(_locked)
+        self.host = BufferPool(partial(_locked, self.where))
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -79,6 +80,7 @@ class Cuda:
             tensor.record_stream(stream)
 
 
-def _locked(size: int) -> np.ndarray:
+def _locked(where: torch.device, size: int) -> np.ndarray:
     """Page-locked memory, (size,) uint8, which the device copies from by itself. torch keeps what is dropped, for the next."""
-    return torch.empty(size, dtype=torch.uint8, pin_memory=True).numpy()
+    with torch.cuda.device(where):  # any thread may ask, and must not wake the first GPU for it
+        return torch.empty(size, dtype=torch.uint8, pin_memory=True).numpy()

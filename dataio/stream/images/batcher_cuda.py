@@ -36,6 +36,7 @@ class CudaViewBatcher(Mending, ViewBatcher):
     """
 
     _on_cpu = False
+    ahead = 3  # while one is turned and the next decoded, one is read
     _decoded = "views"
 
     def __init__(

@@ -3,6 +3,7 @@
 import math
 import os
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import torch
@@ -282,13 +283,14 @@ def _two(rank: int, port: int, folder: str) -> None:
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_are_one_with_the_joint_batch(tmp_path):
+def test_two_processes_are_one_with_the_joint_batch(tmp_path, monkeypatch):
     """Losses, gradients, queues, key networks. The backbone has no batch norm, whose company differs by nature."""
     import socket
 
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
+    monkeypatch.syspath_prepend(str(Path.cwd()))  # they import this file
     torch.multiprocessing.spawn(_two, (port, str(tmp_path)), nprocs=2)
     for kind in (MoCo, DenseCL):
         objective, batch = make(kind, norm=False, momentum=0.9), views(2 * BATCH)

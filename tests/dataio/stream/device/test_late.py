@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import local
 from dataio.ingest.scenes import write_recordings
 from dataio.stream.clips import cuda_batcher
+from dataio.stream.decode.safe import SafePipeline
 from dataio.stream.engine import Made, Means
 from dataio.stream.health import Health
 from dataio.stream.kernels.rotate import STD
@@ -209,6 +211,23 @@ def test_ranks_with_nothing_resume_and_batches_that_are_given_up(shards: Path) -
             same([seen], [{name: value.numpy() for name, value in wanted.items()}])
 
 
+def test_the_next_batch_is_decoded_while_this_one_is_waited_for(shards: Path, monkeypatch) -> None:
+    order: list[str] = []
+    begin, result = SafePipeline.begin, SafePipeline.result
+    monkeypatch.setattr(SafePipeline, "begin", lambda self, *rest: (order.append("begin"), begin(self, *rest))[1])
+    monkeypatch.setattr(SafePipeline, "result", lambda self, *rest: (order.append("result"), result(self, *rest))[1])
+    device = late()
+    with opened(shards, WHOLE, device, batch_size=2, epochs=1, threads=2, prefetch=1) as loader:
+        count = 0
+        for batch in loader:
+            device.take(batch)
+            time.sleep(0.05)  # a trainer that is slower than the reads
+            count += 1
+    under_way = np.cumsum([1 if what == "begin" else -1 for what in order])
+    assert order.count("begin") == order.count("result") == count and under_way.max() == 2
+    device.finish()
+
+
 def test_memory_is_bounded_and_counted(shards: Path) -> None:
     device, sizes = late(0, 1), []
     with opened(shards, WHOLE, device, batch_size=2, epochs=20, threads=2) as loader:
@@ -224,6 +243,7 @@ def test_memory_is_bounded_and_counted(shards: Path) -> None:
 
 SIMULATED = """
 import sys
+import time
 from pathlib import Path
 import numpy as np
 from dataio import ClipSpec
