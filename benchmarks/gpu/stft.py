@@ -1,6 +1,6 @@
 """Spectrograms on the device against copy bandwidth and bare cuFFT; a cuFFT pipeline, torch and DALI in the same run.
 
-Bytes are counted as if PCM were read once and the output written once, whatever a contender really moves. The bound is the slower of
+Bytes are counted as if PCM were read once and the output written once, whatever a contender moves. The bound is the slower of
 a copy of so many bytes and of cuFFT alone on the same frames. Every contender is checked against the CPU's kernel before it is
 timed. On a CPU all this only proves that it runs: its figures say nothing of the kernels for the GPU.
 """
@@ -55,8 +55,8 @@ def measure(device: torch.device, *, rounds: int, small: bool) -> dict[str, Any]
         rounds: of which the median counts, after two that do not. small: sizes of a rehearsal.
 
     Returns:
-        JSON-able: `copy_gb_per_s` (read + written); `cases`, each with `clips`, `pairs`, `samples`, `bare_cufft_ms` (null where it does
-        not run, then `bare_cufft_error`) and `contenders`: `name`, `kind`, `ms`, `clips_per_s`, `gb_per_s`, `share_of_copy`,
+        JSON-able: `copy_gb_per_s` (read + written); `cases`, each with `clips`, `pairs`, `samples`, `bare_cufft_ms` (null where it
+        does not run, then `bare_cufft_error`) and `contenders`: `name`, `kind`, `ms`, `clips_per_s`, `gb_per_s`, `share_of_copy`,
         `share_of_bound`, `difference` (relative, from the CPU's kernel), or `error` alone; `fastest` names the best of each kind.
     """
     copy = _copy(device, (8 << 20) if small else (1 << 30), rounds)

@@ -1,6 +1,6 @@
 """Spectrograms with cuFFT: floats to memory, overlapping frames as strided views of them, then window, logarithm and transposition.
 
-A contender of the fused kernel, for the bench alone. cuFFT's advanced layout reads frames one hop apart where they lie. The periodic
+A contender of the fused kernel, for the bench only. cuFFT's advanced layout reads frames a hop apart where they lie. The periodic
 Hann window is applied afterwards, to bins: (X[k] / 2 - X[k-1] / 4 - X[k+1] / 4), exact in real numbers, so that no callback is
 needed. Beside the output this moves each sample as a float, written and read, and each complex bin, written and read.
 
