@@ -1,13 +1,13 @@
 """All rows of all seeds, two at a time, and what they come to: mean and spread."""
 
-import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
 from benchmarks.ssl.job import EVALUATIONS, Job, do
+from dataio.ingest.executors import local
 
 MERIT = {"sp": ("miou_foreground", True), "s3r": ("stft_distance", False), "vr": ("recall_at_10", True)}
 """The figure of each column, and whether more is better."""
@@ -21,24 +21,19 @@ def run_all(jobs: Sequence[Job], workers: int, say: Callable[[str], None]) -> li
     """
     results: dict[tuple[int, str], dict[str, Any]] = {}
     left, begun = list(jobs), time.monotonic()
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with local(workers).session() as pool:  # its processes end with this one, however it ends
         running: dict[Future[dict[str, Any]], Job] = {}
-        try:
-            while left or running:
-                ready = [job for job in left if all((job.seed, name) in results for name in job.row.needs)]
-                for job in ready[: workers - len(running)]:
-                    left.remove(job)
-                    running[pool.submit(do, job)] = job
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    job = running.pop(future)
-                    results[job.seed, job.row.name] = found = future.result()
-                    figures = ", ".join(f"{name} {found[name][MERIT[name][0]]:.3f}" for name in EVALUATIONS)
-                    minutes = (time.monotonic() - begun) / 60
-                    say(f"{len(results)} of {len(jobs)}, {minutes:.0f} min: seed {job.seed}, {job.row.title}: {figures}")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        while left or running:
+            ready = [job for job in left if all((job.seed, name) in results for name in job.row.needs)]
+            for job in ready[: workers - len(running)]:
+                left.remove(job)
+                running[pool.submit(do, job)] = job
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                job = running.pop(future)
+                results[job.seed, job.row.name] = found = future.result()
+                figures = ", ".join(f"{name} {found[name][MERIT[name][0]]:.3f}" for name in EVALUATIONS)
+                minutes = (time.monotonic() - begun) / 60
+                say(f"{len(results)} of {len(jobs)}, {minutes:.0f} min: seed {job.seed}, {job.row.title}: {figures}")
     return [results[job.seed, job.row.name] for job in jobs]
 
 

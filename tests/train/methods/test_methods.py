@@ -126,7 +126,7 @@ def test_a_finished_stage_is_not_trained_again(tasks):
     recipe = named(tasks, "incremental")
     train(recipe)
     before = {path: path.stat().st_mtime_ns for path in recipe.run.glob("*/checkpoint.pt")}
-    assert set(path.parent.name for path in before) >= {"single-gap", "2-spatial"}
+    assert {path.parent.name for path in before} >= {"single-gap", "2-spatial"}
     shutil.rmtree(recipe.run / "2-spatial")
     train(recipe)
     assert (recipe.run / "single-gap/checkpoint.pt").stat().st_mtime_ns == before[recipe.run / "single-gap/checkpoint.pt"]
@@ -155,9 +155,13 @@ def test_progressive_columns_keep_what_they_have_learned(tasks, teachers):
 def test_who_needs_which_teachers(tasks):
     found = {name: taught(named(tasks, name, tasks=["gap", "spatial", "motion"]).method) for name in METHODS}
     every, first = ("gap", "spatial", "motion"), ("gap",)
-    assert found == {"concatenate": every, "euclidean": every, "contrastive": every, "progressive": first, "incremental": first} | {
-        name: () for name in UNTAUGHT
-    }
+    assert found == {
+        "concatenate": every,
+        "euclidean": every,
+        "contrastive": every,
+        "progressive": first,
+        "incremental": first,
+    } | dict.fromkeys(UNTAUGHT, ())
 
 
 def test_a_missing_teacher_is_one_sentence(tasks, tmp_path):
@@ -348,7 +352,9 @@ def test_every_task_and_method_trains_in_two_processes_and_goes_on(tasks, teache
     """DistributedDataParallel as it is: each parameter must get a gradient at every step, or the next one raises."""
     runs = [{"objective": {"name": task}} for task in OBJECTIVES]
     trained = [name for name in METHODS if name not in ("random", "concatenate")]
-    runs += [{"method": {"name": name, "tasks": ["gap", "spatial", "motion"], "adapter": 2, "teachers": teachers}} for name in trained]
+    runs += [
+        {"method": {"name": name, "tasks": ["gap", "spatial", "motion"], "adapter": 2, "teachers": teachers}} for name in trained
+    ]
     paths = []
     for number, extra in enumerate(runs):
         data = tasks["data"] | {"batch_size": 2}
@@ -382,7 +388,16 @@ for path in sys.argv[1:]:
 print(json.dumps(found), file=open(f"{sys.argv[0]}.{os.environ['RANK']}", "w"))
 """
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), *map(str, paths)]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(script),
+        *map(str, paths),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     for rank in (0, 1):
