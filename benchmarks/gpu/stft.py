@@ -218,6 +218,8 @@ def _dali(case: _Case, kind: str) -> Run:
     number = (case.device.index or 0) if place == "gpu" else None
     pipe = graph(batch_size=len(ears), num_threads=2, device_id=number, prefetch_queue_depth=1, exec_dynamic=False)
     pipe.build()
+    if place == "gpu":
+        torch.cuda.synchronize(case.device)  # its stream does not wait for ours
     given = ears if place == "gpu" else ears.numpy()
 
     def run() -> torch.Tensor:

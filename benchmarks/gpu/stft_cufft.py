@@ -20,6 +20,7 @@ from dataio.stream.kernels.device_arrays import flat, queue
 from dataio.stream.kernels.stft import BINS, FLOOR, HOP, WINDOW, columns
 
 TILE = 32
+TILE_PITCH = TILE + 1  # odd, so that a column of the tile lies in different banks
 FLOOR_32 = np.float32(FLOOR)
 
 
@@ -48,7 +49,7 @@ def window_log(z, frames, per_ear, out):
 
     Grid: x over tiles of 32 columns, y over tiles of 32 bins, z over ears; 32 × 8 threads.
     """
-    tile = cuda.shared.array((TILE, TILE + 1), np.float32)
+    tile = cuda.shared.array((TILE, TILE_PITCH), np.float32)
     first, bin0, ear = cuda.blockIdx.x * TILE, cuda.blockIdx.y * TILE, np.int64(cuda.blockIdx.z)
     k = bin0 + cuda.threadIdx.x
     for row in range(cuda.threadIdx.y, TILE, 8):

@@ -139,15 +139,15 @@ class Machine:
 
     def log(self, x: Number) -> Number:
         """Natural logarithm of a positive normal value: relative error 2⁻²², absolute 2⁻²² between ½ and 2."""
-        return self._float("llvm.nvvm.lg2.approx.f", x) * LN2
+        return self._float("llvm.nvvm.lg2.approx.ftz.f", x) * LN2
 
     def sqrt(self, x: Number) -> Number:
-        """Square root, of zero too."""
-        return self._float("llvm.nvvm.sqrt.approx.f", x)
+        """Square root, of zero too; 0 of what is no normal value."""
+        return self._float("llvm.nvvm.sqrt.approx.ftz.f", x)
 
     def rsqrt(self, x: Number) -> Number:
         """1 / √x."""
-        return self._float("llvm.nvvm.rsqrt.approx.f", x)
+        return self._float("llvm.nvvm.rsqrt.approx.ftz.f", x)
 
     def above(self, x: Number, floor: Number | float, then: Number, otherwise: Number | float) -> Number:
         """`then` where x is above the floor, else `otherwise`."""

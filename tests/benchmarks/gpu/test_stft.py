@@ -6,10 +6,12 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 
 from benchmarks.gpu.stft import measure
 from dataio.stream.kernels import stft
+from tests.dataio.stream.kernels.hopper import built
 
 
 def test_rehearsal_runs_every_contender_and_is_json() -> None:
@@ -80,3 +82,16 @@ def test_the_kernels_around_cufft_in_the_simulator() -> None:
         [sys.executable, "-c", SIMULATED], env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True
     )
     assert done.stdout.strip() == "agreed", done.stderr
+
+
+def test_the_kernels_around_cufft_compile_for_a_gpu(tmp_path, monkeypatch) -> None:
+    types = pytest.importorskip("numba.cuda").types
+    from benchmarks.gpu import stft_cufft
+
+    i8, f4 = types.int64, types.float32
+    widen = types.void(types.int16[::1], f4[::1], i8, i8, f4[::1])
+    for kernel, signature in (
+        (stft_cufft.widen, widen),
+        (stft_cufft.window_log, types.void(types.complex64[::1], i8, i8, f4[::1])),
+    ):
+        assert built(kernel, signature, tmp_path, monkeypatch).spills in (None, 0)

@@ -101,6 +101,7 @@ def test_kernels_compile_for_a_gpu(kind: str, tmp_path, monkeypatch) -> None:
 def test_shared_memory_is_large_enough_and_its_banks_do_not_collide() -> None:
     """Every sample that a frame reads is where it was put, and sixteen lanes read 16 different pairs of banks."""
     put = {at: 2 * (at + at // fft_cuda.HOP_PAIRS) for at in range(stft_cuda.PAIRS)}
+    assert [at * 52429 >> 22 for at in range(40_000)] == [at // fft_cuda.HOP_PAIRS for at in range(40_000)]  # as `hops` divides
     assert max(put.values()) + 2 == stft_cuda.EAR and 2 * stft_cuda.EAR <= fft_cuda.EXCHANGE <= 48 * 1024 // 4
     for j in range(16):
         for m in range(16):
