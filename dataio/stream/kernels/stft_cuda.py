@@ -87,7 +87,7 @@ def made(kind: str) -> Any:
         start, line = np.int32(first * np.int32(HOP) - np.int32(WINDOW // 2)), pair * np.uint64(samples)
         inside = start >= np.int32(0) and np.int32(start + np.int32(2 * PAIRS)) <= samples  # alike in all threads of a block
         at = np.uint32(warp * np.uint32(LANE_COUNT) + lane)
-        source = line + np.uint64(np.int64(start) + np.int64(np.uint32(2) * at))
+        source = line + np.uint64(max(start, np.int32(0))) + np.uint64(np.uint32(2) * at)
         while at < np.uint32(PAIRS):
             if inside:
                 one, two = np.int32(pcm[source]), np.int32(pcm[source + np.uint64(1)])
