@@ -1,5 +1,7 @@
 """InfoNCE with negatives from all processes."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -36,9 +38,29 @@ def gathered(values: Tensor) -> Tensor:
     of the gradients) is the loss of the joint batch. All processes must have equally many rows."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return values
-    from torch.distributed.nn.functional import all_gather
+    return _Gather.apply(values)  # type: ignore[no-any-return, no-untyped-call]
 
-    return torch.cat(all_gather(values))  # type: ignore[no-untyped-call]
+
+class _Gather(torch.autograd.Function):
+    """All rows there, and the sum of what all processes want of one's own rows back.
+
+    torch.distributed.nn has one too, which keeps to the process group there was when it was imported: a second run in the same
+    process, after the first has left its group, could not go back through it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.rows = len(values)
+        found = [torch.empty_like(values, memory_format=torch.contiguous_format) for _ in range(dist.get_world_size())]
+        dist.all_gather(found, values.contiguous())
+        return torch.cat(found)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        first = ctx.rows * dist.get_rank()
+        return total[first : first + ctx.rows]
 
 
 def first_row(rows: int) -> int:

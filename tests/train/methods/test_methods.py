@@ -30,9 +30,9 @@ from train.run import train
 ALL = ["foreground", "spatial", "motion", "gap"]
 
 
-def named(tasks: dict, name: str, run: Path | None = None, **method) -> Recipe:
+def named(settings: dict, name: str, run: Path | None = None, /, **method) -> Recipe:
     method = {"name": name, "tasks": ["gap", "spatial"], "adapter": 2} | method
-    return Recipe.model_validate(tasks | {"method": method} | ({"run": str(run)} if run else {}))
+    return Recipe.model_validate(settings | {"method": method} | ({"run": str(run)} if run else {}))
 
 
 @pytest.fixture
