@@ -135,6 +135,7 @@ def _report(files: Sequence[Path], out: Path) -> int:
         if not path.is_file():
             raise ValueError(f"there are no results at {path}")
     results = [load(path) for path in files]
+    out.mkdir(parents=True, exist_ok=True)
     ledger = Ledger(out / file_name(str(results[-1].get("device")), bool(results[-1].get("rehearsal"))))
     if ledger.path.exists() and ledger.path.resolve() not in [path.resolve() for path in files]:
         results.insert(0, load(ledger.path))  # what was known before

@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.gpu.ledger import plain
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.report import MET, NOT, UNKNOWN, lines, markdown
 
@@ -65,3 +66,30 @@ def test_a_cell_cannot_break_the_table():
     part = {"status": "failed", "error": "a | b\nc", "found": {}}
     text = markdown({**NOTHING, "parts": dict.fromkeys(PARTS, part)})
     assert "a \\| b c" in text and all(line.count(" | ") >= 2 for line in text.splitlines() if line.startswith("| "))
+
+
+def test_bars_of_the_kernels():
+    rotate = {"cases": [{"size": "equal", "dtype": "float16", "share_of_copy": 0.71, "times_torch": 9.0, "times_dali": None}]}
+    ours = {"name": "ours", "kind": "log", "ms": 2.0, "share_of_bound": 0.69, "difference": 1e-6}
+    other = {"name": "torch.stft", "kind": "log", "ms": 7.0, "share_of_bound": 0.2, "difference": 1e-6}
+    case = {"clips": 64, "pairs": 4, "bare_cufft_ms": 1.0, "contenders": [ours, other]}
+    stft = {"cases": [case, case | {"bare_cufft_ms": None, "bare_cufft_error": "no cufft"}]}
+    found = only("kernels", {"rotate": rotate, "stft": stft})
+    assert [line.verdict for line in found] == [MET, NOT, UNKNOWN]
+    assert "torch takes 9.0×" in found[0].found and "torch.stft takes 3.5×" in found[1].found and "no cufft" in found[2].found
+
+
+def test_the_kernels_own_benches_are_understood():
+    """What they really give, not what is thought of them."""
+    from torch import device
+
+    from benchmarks.gpu import rotate, stft
+
+    given = {
+        name: plain(bench.measure(device("cpu"), rounds=1, small=True)) for name, bench in (("rotate", rotate), ("stft", stft))
+    }
+    found = only("kernels", given)
+    assert sum("rotate" in line.asked and line.verdict != UNKNOWN for line in found) == len(given["rotate"]["cases"])
+    spectrograms = [line for line in found if "stft" in line.asked]
+    assert len(spectrograms) == 4 * len(given["stft"]["cases"])  # kinds
+    assert all("bare cuFFT" in line.found for line in spectrograms)

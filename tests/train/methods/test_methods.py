@@ -314,7 +314,7 @@ def test_teachers_never_change_and_students_do(tasks, kind):
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     began = {name: value.clone() for name, value in student.state_dict().items()}
     objective: Distillation = kind(student, {"gap": teacher}, *([0.1] if kind is Contrastive else [])).train()
-    optimizer = torch.optim.SGD([p for p in objective.parameters() if p.requires_grad], lr=0.1)
+    optimizer = torch.optim.Adam([p for p in objective.parameters() if p.requires_grad], lr=0.01)
     losses = []
     for _ in range(6):
         loss, metrics = objective({"sound": sounds()})
