@@ -1,16 +1,12 @@
 """Every task and method on real shards: they train, stop, go on, and say what is wrong."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from train.checkpoint import load_checkpoint
 from train.encoder_file import load_encoder, save_encoder
@@ -21,7 +17,6 @@ from train.methods.distil import Distillation
 from train.methods.euclidean import Euclidean
 from train.methods.incremental import Keeping
 from train.methods.multitask import Joint
-from train.objectives import OBJECTIVES
 from train.objectives.base import new_encoder
 from train.recipe import Recipe
 from train.recipe_file import load_recipe
@@ -343,66 +338,3 @@ def test_a_student_starts_elsewhere_than_its_teacher(tasks, teachers):
     student = METHODS["euclidean"](given)
     assert list(seen) == ["student"]
     assert all(not torch.equal(student.layers[0][0].weight, t.layers[0][0].weight) for t in given.teachers.values())
-
-
-# ---- two processes
-
-
-def test_every_task_and_method_trains_in_two_processes_and_goes_on(tasks, teachers, tmp_path):
-    """DistributedDataParallel as it is: each parameter must get a gradient at every step, or the next one raises."""
-    runs = [{"objective": {"name": task}} for task in OBJECTIVES]
-    trained = [name for name in METHODS if name not in ("random", "concatenate")]
-    runs += [
-        {"method": {"name": name, "tasks": ["gap", "spatial", "motion"], "adapter": 2, "teachers": teachers}} for name in trained
-    ]
-    paths = []
-    for number, extra in enumerate(runs):
-        data = tasks["data"] | {"batch_size": 2}
-        optim = {"lr": 1e-3, "steps": 3}
-        recipe = tasks | {"run": str(tmp_path / f"run-{number}"), "data": data, "optim": optim, "log_every": 1} | extra
-        paths.append(tmp_path / f"{number}.yaml")
-        paths[-1].write_text(yaml.safe_dump(recipe))
-    script = tmp_path / "main.py"
-    script.write_text(
-        """
-import json, os, signal, sys
-from train.log import RunLog
-from train.recipe_file import load_recipe
-from train.run import train
-
-original, stop = RunLog.note, [True]
-
-def note(self, at, *args, **kwargs):
-    if stop[0] and at == 2 and os.environ["RANK"] == "0":  # one of them is asked to stop, and both do
-        os.kill(os.getpid(), signal.SIGTERM)
-    original(self, at, *args, **kwargs)
-
-RunLog.note = note
-found = []
-for path in sys.argv[1:]:
-    stop[0] = True
-    first = train(load_recipe(path))
-    stop[0] = False
-    second = train(load_recipe(path))
-    found.append([first.step, first.exit_code != 0, second.step, second.exit_code])
-print(json.dumps(found), file=open(f"{sys.argv[0]}.{os.environ['RANK']}", "w"))
-"""
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        str(script),
-        *map(str, paths),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
-    for rank in (0, 1):
-        found = json.loads(Path(f"{script}.{rank}").read_text())
-        for extra, (step, stopped, total, code) in zip(runs, found, strict=True):
-            stages = 2 if extra.get("method", {}).get("name") in ("progressive", "incremental") else 1
-            assert (step, stopped, total, code) == (2, True, 3 * stages, 0), (extra, rank)
-    assert all((tmp_path / f"run-{number}" / "encoder.pt").exists() for number in range(len(runs)))
