@@ -64,6 +64,7 @@ class VideoEncoder(nn.Module):
         Raises:
             ValueError: H or W is no multiple of 8, or there is one frame only and its mean should be subtracted.
         """
+        frames = frames.to(next(self.parameters()).dtype)  # a GPU's loader gives float16
         batch, channels, count, height, width = frames.shape
         if height % STRIDE or width % STRIDE:
             raise ValueError(f"frames of {height}x{width} do not fit this encoder: height and width must be multiples of {STRIDE}")

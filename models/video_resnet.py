@@ -72,6 +72,7 @@ class ResNetVideo(nn.Module):
         Raises:
             ValueError: W is no multiple of the stride, or there is one frame only and its mean should be subtracted.
         """
+        frames = frames.to(next(self.parameters()).dtype)  # a GPU's loader gives float16
         count, width = frames.shape[2], frames.shape[4]
         if width % self.stride:
             raise ValueError(f"frames {width} wide do not fit this encoder: the width must be a multiple of {self.stride}")

@@ -86,3 +86,10 @@ def test_bins_average_whole_sectors():
     assert azimuth_bins(features, 4).tolist() == [[[0.5, 2.5, 4.5, 6.5]]]
     with pytest.raises(ValueError, match="8 columns does not divide into 3"):
         azimuth_bins(features, 3)
+
+
+def test_half_precision_frames_of_a_gpu_are_taken():
+    encoder = VideoEncoder(width=2).eval()
+    frames = torch.randn(1, 3, 2, 16, 32).half()
+    with torch.no_grad():
+        assert torch.equal(encoder(frames), encoder(frames.float()))
