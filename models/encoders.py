@@ -1,10 +1,10 @@
-"""Sound encoders made of others, and how any of them is built again from its description.
+"""Encoders made of others, and how any encoder is built again from its description.
 
-An encoder maps log power (B, channels, frequencies, columns) to features (B, out_channels, F', T'); it has `out_channels`,
+A sound encoder maps log power (B, channels, frequencies, columns) to features (B, out_channels, F', T'); it has `out_channels`,
 `out_size(frequencies, columns)` and a `description`, plain values from which `build` makes an untrained one of the same shape.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import torch
@@ -54,7 +54,11 @@ class ConcatenatedEncoder(Encoder):
 
 
 class Frozen(Encoder):
-    """An encoder that no longer learns: no gradient, and batch norm with its statistics of before, whatever `train()` says."""
+    """An encoder that no longer learns: no gradient, and batch norm with its statistics of before, whatever `train()` says.
+
+    It is the encoder that was given, not a copy: that one does not learn any more either. The description
+    is the given one's, and so are the weights to save (`encoder`).
+    """
 
     def __init__(self, encoder: Encoder) -> None:
         super().__init__()
@@ -81,15 +85,39 @@ def build(description: dict[str, Any]) -> Encoder:
     """The untrained encoder of this description.
 
     Raises:
-        ValueError: it describes none.
+        ValueError: its kind is not known, a setting is missing or not known, or its parts do not fit.
     """
     settings = dict(description)
     kind = settings.pop("kind", None)
-    if kind == "sound":
-        return SoundEncoder(**settings)
-    if kind == "concatenated":
-        return ConcatenatedEncoder([build(part) for part in settings["parts"]])
-    if kind == "progressive":
-        columns = [build(column) for column in settings["columns"]]
-        return ProgressiveEncoder([c for c in columns if isinstance(c, SoundEncoder)], adapter=settings["adapter"])
-    raise ValueError(f"kind={kind!r} of an encoder is not known; allowed: sound, concatenated, progressive")
+    if kind not in _BUILD:
+        raise ValueError(f"kind={kind!r} of an encoder is not known; allowed: {', '.join(_BUILD)}")
+    try:
+        return _BUILD[kind](**settings)
+    except TypeError as error:
+        raise ValueError(f"{sorted(settings)} are not the settings of an encoder of kind={kind!r}: {error}") from error
+
+
+def _concatenated(*, parts: Sequence[dict[str, Any]]) -> Encoder:
+    return ConcatenatedEncoder([build(part) for part in parts])
+
+
+def _progressive(*, columns: Sequence[dict[str, Any]], adapter: int) -> Encoder:
+    built = [build(column) for column in columns]
+    sound = [column for column in built if isinstance(column, SoundEncoder)]
+    if len(sound) < len(built):
+        raise ValueError(f"columns of kinds {[column.get('kind') for column in columns]} must all be of kind 'sound'")
+    return ProgressiveEncoder(sound, adapter=adapter)
+
+
+def _image(*, name: str) -> Encoder:
+    from models.image import ImageEncoder  # torchvision takes a while to import
+
+    return ImageEncoder(name)
+
+
+_BUILD: dict[str, Callable[..., Encoder]] = {
+    "sound": SoundEncoder,
+    "concatenated": _concatenated,
+    "progressive": _progressive,
+    "image": _image,
+}

@@ -1,5 +1,6 @@
 """Heads that know no task: perceptrons on feature vectors."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,7 +12,7 @@ def perceptron(features: int, hidden: int, out: int) -> nn.Sequential:
 
 class Projection(nn.Module):
     """A perceptron, or without `hidden` one linear layer, whose output lies on the unit sphere: (B, features) to (B, out) of L2
-    norm 1, in float32.
+    norm 1, in float32 at least.
     """
 
     def __init__(self, features: int, out: int, *, hidden: int | None) -> None:
@@ -19,4 +20,5 @@ class Projection(nn.Module):
         self.layers = perceptron(features, hidden, out) if hidden else nn.Linear(features, out)
 
     def forward(self, features: Tensor) -> Tensor:
-        return F.normalize(self.layers(features).float(), dim=1)
+        out = self.layers(features)
+        return F.normalize(out.to(torch.promote_types(out.dtype, torch.float32)), dim=1)

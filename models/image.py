@@ -5,14 +5,16 @@ from typing import Any
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
+from models.encoder import Encoder
+
 STRIDE = 32
 """Pixels of the picture that become one cell of the map."""
 
 _KINDS = {"resnet18": resnet18, "resnet50": resnet50}
 
 
-class ImageEncoder(nn.Module):
-    """Pictures (B, 3, H, W) to the map of the fifth stage, (B, out_channels, H / 32, W / 32): 512 channels or 2048.
+class ImageEncoder(Encoder):
+    """Pictures (B, 3, H, W) to the map of the fifth stage, (B, out_channels, H / 32, W / 32), rounded up: 512 channels or 2048.
 
     The weights have torchvision's names under `trunk.`, without the classifier, and are drawn as torchvision draws them.
 
@@ -31,8 +33,10 @@ class ImageEncoder(nn.Module):
 
     @property
     def description(self) -> dict[str, Any]:
-        """What `models.encoders.build` makes an untrained one from, as plain values."""
         return {"kind": "image", "name": self.kind}
+
+    def out_size(self, height: int, width: int) -> tuple[int, int]:
+        return -(-height // STRIDE), -(-width // STRIDE)
 
     def forward(self, pictures: Tensor) -> Tensor:
         t = self.trunk

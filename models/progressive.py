@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.encoder import Encoder
-from models.sound import SoundEncoder, block
+from models.sound import SoundEncoder, halving
 
 
 class Lateral(nn.Module):
@@ -16,7 +16,7 @@ class Lateral(nn.Module):
     def __init__(self, channels: int, out_channels: int, adapter: int) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
-        self.layers = nn.Sequential(nn.Conv2d(channels, adapter, 1), nn.LeakyReLU(0.2), block(adapter, out_channels)[0])
+        self.layers = nn.Sequential(nn.Conv2d(channels, adapter, 1), nn.LeakyReLU(0.2), halving(adapter, out_channels))
 
     def forward(self, features: Tensor) -> Tensor:
         return self.layers(self.scale * features)
@@ -80,15 +80,11 @@ class ProgressiveEncoder(Encoder):
         return inputs[-1]
 
     def _layer(self, k: int, i: int, inputs: list[Tensor]) -> Tensor:
-        layer = self._encoders[k].layers[i]
-        convolution, rest = layer[0], layer[1:]  # type: ignore[index]
-        mixed = convolution(inputs[k])
-        if i:
-            for lateral, features in zip(self.laterals[k][i - 1], inputs[:k], strict=True):  # type: ignore[index]
-                mixed = mixed + lateral(features)
-        for step in rest:
-            mixed = step(mixed)
-        return mixed
+        block = self._encoders[k].blocks[i]
+        mixed = block.mix(inputs[k])
+        for j in range(k if i else 0):
+            mixed = mixed + self.laterals.get_submodule(f"{k}.{i - 1}.{j}")(inputs[j])
+        return block.activate(mixed)
 
     def train(self, mode: bool = True) -> Self:
         super().train(mode)
@@ -99,5 +95,5 @@ class ProgressiveEncoder(Encoder):
 
 def _laterals(column: SoundEncoder, k: int, adapter: int) -> nn.ModuleList:
     """Of column k, for every layer but the first, one connection from each of the k columns before it."""
-    sizes = [(layer[0].in_channels, layer[0].out_channels) for layer in column.layers]  # type: ignore[index]
-    return nn.ModuleList(nn.ModuleList(Lateral(a, b, adapter) for _ in range(k)) for a, b in sizes[1:])
+    later = column.blocks[1:]
+    return nn.ModuleList(nn.ModuleList(Lateral(b.channels, b.out_channels, adapter) for _ in range(k)) for b in later)

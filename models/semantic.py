@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.circular import around
+
 RATES = (1, 2, 4)
 """Dilations of the pyramid's 3 × 3 convolutions, in cells of the coarse map."""
 
@@ -69,7 +71,5 @@ def _unit(channels: int, out_channels: int, kernel: int, *, dilation: int = 1) -
 
 
 def _padded(x: Tensor, by: int) -> Tensor:
-    """Continued around the sphere in azimuth, by zeros above and below; a map narrower than `by` is gone around more than once."""
-    width = x.shape[3]
-    columns = torch.arange(-by, width + by, device=x.device) % width
-    return F.pad(x[..., columns], (0, 0, by, by))
+    """Continued around the sphere in azimuth, by zeros above and below."""
+    return F.pad(around(x, by, by), (0, 0, by, by))

@@ -42,7 +42,7 @@ class SoundEncoder(Encoder):
         self.settings = {"channels": channels, "width": width, "depth": depth, "pool_time": pool_time}
         self.pool_time = pool_time
         widths = [channels] + [width * min(2**i, MOST) for i in range(depth)]
-        self.layers = nn.Sequential(*(block(a, b) for a, b in pairwise(widths)))
+        self.layers = nn.Sequential(*(Block(a, b) for a, b in pairwise(widths)))
         self.out_channels = widths[-1]
 
     @property
@@ -50,9 +50,7 @@ class SoundEncoder(Encoder):
         return {"kind": "sound", **self.settings}
 
     def forward(self, sound: Tensor) -> Tensor:
-        """Natural log power (B, channels, frequencies, columns) to features (B, 8·width, frequencies // 2^depth, columns //
-        2^depth).
-        """
+        """Natural log power (B, channels, frequencies, columns) to features (B, out_channels, F', T'), sizes by `out_size`."""
         return self.layers(self.prepare(sound))
 
     def prepare(self, sound: Tensor) -> Tensor:
@@ -63,17 +61,45 @@ class SoundEncoder(Encoder):
         return (sound - MEAN) / SPREAD
 
     def out_size(self, frequencies: int, columns: int) -> tuple[int, int]:
+        """As `Encoder.out_size`: both are halved `depth` times, rounded down.
+
+        Raises:
+            ValueError: nothing would be left.
+        """
         depth = len(self.layers)
-        return frequencies // 2**depth, columns // self.pool_time // 2**depth
+        size = frequencies // 2**depth, columns // self.pool_time // 2**depth
+        if not all(size):
+            raise ValueError(
+                f"a spectrogram of {frequencies}x{columns} is too small for depth={depth}, pool_time={self.pool_time}:"
+                f" at least {2**depth}x{self.pool_time * 2**depth} is needed"
+            )
+        return size
+
+    @property
+    def blocks(self) -> list["Block"]:
+        """The layers, by their type."""
+        return [layer for layer in self.layers if isinstance(layer, Block)]
 
 
-def block(channels: int, out_channels: int) -> nn.Sequential:
-    """One layer of the encoder: halves both axes."""
-    return nn.Sequential(
-        nn.Conv2d(channels, out_channels, kernel_size=4, stride=2, padding=1),
-        nn.BatchNorm2d(out_channels),
-        nn.LeakyReLU(0.2),
-    )
+class Block(nn.Sequential):
+    """One layer of the encoder: (B, channels, F, T) to (B, out_channels, F // 2, T // 2)."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__(halving(channels, out_channels), nn.BatchNorm2d(out_channels), nn.LeakyReLU(0.2))
+        self.channels, self.out_channels = channels, out_channels
+
+    def mix(self, x: Tensor) -> Tensor:
+        """The convolution alone."""
+        return self[0](x)
+
+    def activate(self, mixed: Tensor) -> Tensor:
+        """What follows it: `block(x)` is `block.activate(block.mix(x))`."""
+        return self[2](self[1](mixed))
+
+
+def halving(channels: int, out_channels: int) -> nn.Conv2d:
+    """The convolution that halves both axes, rounded down."""
+    return nn.Conv2d(channels, out_channels, kernel_size=4, stride=2, padding=1)
 
 
 def pool_over_time(features: Tensor) -> Tensor:

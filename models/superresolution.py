@@ -1,5 +1,7 @@
 """From sound features back to something of the size of a spectrogram: for every ear a complex mask, or a spectrogram itself."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,7 +13,8 @@ them.
 
 
 class SpectrogramDecoder(nn.Module):
-    """Transposed convolutions (kernel 4, stride 2, as the encoder's), each halving the channels, then a 1 × 1 convolution.
+    """Transposed convolutions (kernel 4, stride 2, as the encoder's), each halving the channels down to `width`; then a
+    1 × 1 convolution.
 
     The map is brought to the exact size at the end, bilinearly, which also undoes the encoder's pooling over time.
 
@@ -31,7 +34,7 @@ class SpectrogramDecoder(nn.Module):
         self.layers = nn.Sequential(
             *(
                 nn.Sequential(nn.ConvTranspose2d(a, b, kernel, stride, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
-                for a, b in zip(widths, widths[1:], strict=False)
+                for a, b in pairwise(widths)
             )
         )
         self.last = nn.Conv2d(widths[-1], outputs, 1)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.circular import around
+
 STRIDE = 8
 """Columns of the picture that become one column of the map."""
 
@@ -22,8 +24,7 @@ class CircularConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to (N, out_channels, H / stride, W / stride)."""
-        x = F.pad(x, (*self.padding, 0, 0), mode="circular")
-        return self.conv(F.pad(x, (0, 0, *self.padding)))
+        return self.conv(F.pad(around(x, *self.padding), (0, 0, *self.padding)))
 
 
 class VideoEncoder(nn.Module):
@@ -85,5 +86,8 @@ def azimuth_bins(features: Tensor, bins: int) -> Tensor:
     """
     columns = features.shape[-1]
     if columns % bins:
-        raise ValueError(f"a map of {columns} columns does not divide into {bins} azimuth bins")
+        raise ValueError(
+            f"a map of {columns} columns does not divide into {bins} azimuth bins: the columns are"
+            " the frames' divided by the stride of the video encoder, and must be a multiple of the bins"
+        )
     return torch.mean(features.unflatten(-1, (bins, columns // bins)), dim=-1)

@@ -1,9 +1,10 @@
 """torchvision's video encoders on the sphere: R(2+1)D-18, or ResNet-50 frame by frame, with the azimuth kept."""
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 from torchvision.models.video import r2plus1d_18
+
+from models.circular import around
 
 KINDS = {"r2plus1d": (r2plus1d_18, 512, 16), "resnet50": (resnet50, 2048, 32)}
 """By name: who makes it, its channels, and how many columns of the picture become one of the map."""
@@ -13,7 +14,7 @@ class Around(nn.Module):
     """A convolution or pooling whose last axis, the azimuth, is a circle; the other axes end as they did.
 
     Raises:
-        ValueError: a layer that dilates its last axis or whose padding is no number.
+        ValueError: a layer whose padding is no number, or none of zeros.
     """
 
     def __init__(self, layer: nn.Conv2d | nn.Conv3d | nn.MaxPool2d) -> None:
@@ -22,14 +23,14 @@ class Around(nn.Module):
         sides = (padding, padding) if isinstance(padding, int) else padding
         if isinstance(sides, str):
             raise ValueError(f"padding={sides!r} of a layer must be numbers")
+        if getattr(layer, "padding_mode", "zeros") != "zeros":
+            raise ValueError(f"padding_mode={layer.padding_mode!r} of a layer must be 'zeros'")
         self.by = int(sides[-1])
         layer.padding = (*sides[:-1], 0)  # type: ignore[assignment]
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.by:
-            x = torch.cat([x[..., -self.by :], x, x[..., : self.by]], dim=-1)
-        return self.layer(x)
+        return self.layer(around(x, self.by, self.by))
 
 
 def wrapped(module: nn.Module) -> nn.Module:
@@ -46,7 +47,7 @@ class ResNetVideo(nn.Module):
     """Frames to a map over azimuth: the largest value over elevation, the mean over time, as `models.video.VideoEncoder`.
 
     Turning the viewer by `stride` columns moves the map by one: every layer wraps around, and none knows where column 0 is.
-        Weights are drawn as torchvision draws them; none are downloaded.
+    Weights are drawn as torchvision draws them; none are downloaded.
 
     Args:
         kind: `r2plus1d` (Tran et al., 2018: space, then time; stride 16) or `resnet50` (each frame alone; stride 32).

@@ -63,6 +63,8 @@ def fit(
     random.seed(recipe.seed)
     objective = make().to(world.device)
     saved = saved_run(recipe)
+    if world.any(saved is None) and world.any(saved is not None):
+        raise ValueError(f"some processes see a checkpoint in {recipe.run} and some do not: it must be one folder for all of them")
     if saved is not None and saved["step"] == saved["total"]:
         objective.load_state_dict(saved["model"])
         return objective, Result(recipe.run, saved["step"], saved["total"], 0.0, 0.0, 0.0, 0, {})
@@ -146,6 +148,7 @@ def _fit(
         seconds = time.perf_counter() - begun
         if step > first:
             save()
+            world.any(False)  # nobody goes on before the checkpoint is there
         report = loader.report()
         if report["health"]["corrupt"]:
             log.say(f"corrupt clips were replaced {report['health']['corrupt']} times; {report['health']['quarantine']} lists them")

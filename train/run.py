@@ -10,7 +10,7 @@ from models.encoder import Encoder
 from train.encoder_file import load_encoder, save_encoder
 from train.interrupt import Interrupt
 from train.loop import Result, fit
-from train.methods import METHODS, UNTAUGHT, Combining
+from train.methods import METHODS, Combining, taught
 from train.objectives import OBJECTIVES
 from train.objectives.base import Make, Objective
 from train.recipe import Recipe, Task
@@ -40,7 +40,10 @@ def _combine(recipe: Recipe, world: World, interrupt: Interrupt) -> Result:
     stages = _Stages(recipe, world, interrupt)
     torch.manual_seed(recipe.seed)
     try:
-        names = () if recipe.method.name in UNTAUGHT else recipe.method.tasks
+        names = taught(recipe.method)
+        for name in names:
+            if (folder := recipe.method.teachers.get(name)) is not None:
+                load_encoder(folder)  # one that is not there is told before others are trained for hours
         teachers: dict[str, Encoder] = {name: stages.teacher(name) for name in names}
         encoder = METHODS[recipe.method.name](Combining(recipe, teachers, stages))
     except _StoppedError:

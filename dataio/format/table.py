@@ -1,6 +1,6 @@
 """One columnar file: named NumPy arrays and a JSON head, in an uncompressed `.npz` that `numpy.load` opens too.
 
-A million rows load in some hundredths of a second, nothing in it can execute (pickle is refused), and the same content always gives the
+A million rows load in hundredths of a second, nothing in it can execute (pickle is refused), and the same content always gives the
 same bytes, so that a checksum of the file is a checksum of the content.
 """
 

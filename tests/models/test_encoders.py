@@ -1,9 +1,14 @@
-"""Encoders made of others, frozen ones, and sizes that the paper gives."""
+"""Encoders made of others, frozen ones, and any of them from its description."""
+
+import json
 
 import pytest
 import torch
 
+from models.encoder import Encoder
 from models.encoders import ConcatenatedEncoder, Frozen, build
+from models.image import ImageEncoder
+from models.progressive import ProgressiveEncoder
 from models.sound import SoundEncoder
 
 
@@ -28,8 +33,6 @@ def test_maps_of_two_sizes_are_refused():
         ConcatenatedEncoder([SoundEncoder(2, width=2, depth=2), SoundEncoder(2, width=2, depth=3)]).out_size(40, 32)
     with pytest.raises(ValueError, match="nothing to concatenate"):
         ConcatenatedEncoder([])
-    with pytest.raises(ValueError, match="kind='video'"):
-        build({"kind": "video"})
 
 
 def test_frozen_does_not_learn_whatever_train_says():
@@ -41,11 +44,54 @@ def test_frozen_does_not_learn_whatever_train_says():
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())  # nor batch norm's statistics
 
 
-@pytest.mark.parametrize(("depth", "parameters", "size"), [(4, 2_756_416, (16, 37)), (5, 6_952_256, (8, 18))])
-def test_the_papers_encoder(depth: int, parameters: int, size: tuple[int, int]):
-    """conv1 to conv4 (conv5) of the authors' code, one ear at a time: parameters, and what becomes of 257 × 601."""
-    encoder = SoundEncoder(1, width=64, depth=depth).eval()
-    assert sum(p.numel() for p in encoder.parameters()) == parameters
-    assert encoder.out_channels == 512 and encoder.out_size(257, 601) == size
-    with torch.no_grad():
-        assert encoder(torch.zeros(1, 1, 257, 601)).shape == (1, 512, *size)
+def test_the_gradient_of_a_frozen_encoders_user_stops_there():
+    head = torch.nn.Conv2d(4, 1, 1)
+    frozen = Frozen(SoundEncoder(2, width=2, depth=2))
+    heard = sound().requires_grad_()
+    head(frozen(heard)).sum().backward()
+    assert heard.grad is None and head.weight.grad is not None
+
+
+def column() -> SoundEncoder:
+    return SoundEncoder(2, width=2, depth=2, pool_time=2)
+
+
+ENCODERS = {
+    "sound": column,
+    "progressive": lambda: ProgressiveEncoder.beside(ProgressiveEncoder.beside(column(), column(), adapter=3), column()),
+    "nested": lambda: ConcatenatedEncoder([ConcatenatedEncoder([column()]), ProgressiveEncoder.beside(column(), column())]),
+}
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_built_again_from_plain_values(kind: str, frozen: bool):
+    made: Encoder = ENCODERS[kind]().eval()
+    description = (Frozen(made) if frozen else made).description
+    again = build(json.loads(json.dumps(description))).eval()
+    again.load_state_dict(made.state_dict())
+    assert again.description == made.description
+    assert torch.equal(again(sound()), made(sound()))
+    assert made(sound()).shape == (2, made.out_channels, *made.out_size(40, 32))
+
+
+def test_a_picture_encoder_is_built_again_too():
+    encoder = build(ImageEncoder("resnet18").description)
+    assert isinstance(encoder, ImageEncoder) and encoder.kind == "resnet18"
+
+
+@pytest.mark.parametrize(
+    ("description", "said"),
+    [
+        ({"kind": "video"}, "kind='video' of an encoder is not known; allowed: sound, concatenated, progressive, image"),
+        ({}, "kind=None"),
+        ({"kind": "sound", "channels": 2, "wdith": 3}, "not the settings of an encoder of kind='sound'.*wdith"),
+        ({"kind": "concatenated"}, "kind='concatenated'.*parts"),
+        ({"kind": "concatenated", "parts": []}, "nothing to concatenate"),
+        ({"kind": "progressive", "adapter": 4, "columns": [{"kind": "concatenated", "parts": [{"kind": "sound", "channels": 2}]}]},
+         "columns of kinds .'concatenated'. must all be of kind 'sound'"),
+    ],
+)  # fmt: skip
+def test_what_describes_no_encoder_is_refused(description: dict, said: str):
+    with pytest.raises(ValueError, match=said):
+        build(description)

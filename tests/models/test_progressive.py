@@ -29,24 +29,40 @@ def test_one_column_is_the_plain_encoder():
 
 
 def test_every_layer_is_the_equation():
+    """From the weights by their names alone; scales and statistics are not those of the start, where 1 and 0 hide much."""
     encoder = three().eval()
-    x = encoder.columns[0].prepare(sound())
-    below = [x, x, x]
+    w = encoder.state_dict()
+    for name, value in w.items():
+        if name.endswith(("scale", "running_mean", "running_var")):
+            value.copy_(torch.rand(value.shape, generator=torch.Generator().manual_seed(len(name))) + 0.5)
+    below = [(sound() + 6) / 4] * 3
     for i in range(3):
         here = []
         for k in range(3):
-            conv, norm, _ = encoder.columns[k].layers[i]
-            total = F.conv2d(below[k], conv.weight, conv.bias, stride=2, padding=1)
-            if i:
-                for j in range(k):
-                    lateral = encoder.laterals[k][i - 1][j]
-                    down, _, up = lateral.layers
-                    small = F.leaky_relu(F.conv2d(lateral.scale * below[j], down.weight, down.bias), 0.2)
-                    total = total + F.conv2d(small, up.weight, up.bias, stride=2, padding=1)
-            normed = (total - norm.running_mean[:, None, None]) / (norm.running_var[:, None, None] + norm.eps).sqrt()
-            here.append(F.leaky_relu(normed * norm.weight[:, None, None] + norm.bias[:, None, None], 0.2))
+            at = f"columns.{k}.layers.{i}."
+            total = F.conv2d(below[k], w[at + "0.weight"], w[at + "0.bias"], stride=2, padding=1)
+            for j in range(k if i else 0):
+                of = f"laterals.{k}.{i - 1}.{j}."
+                small = F.conv2d(w[of + "scale"] * below[j], w[of + "layers.0.weight"], w[of + "layers.0.bias"])
+                total = total + F.conv2d(F.leaky_relu(small, 0.2), w[of + "layers.2.weight"], w[of + "layers.2.bias"], 2, 1)
+            mean, variance, scale, shift = (w[at + "1." + n] for n in ("running_mean", "running_var", "weight", "bias"))
+            here.append(F.leaky_relu(F.batch_norm(total, mean, variance, scale, shift), 0.2))
         below = here
     assert torch.allclose(encoder(sound()), below[-1], atol=1e-12)
+
+
+def test_the_layers_are_connected():
+    """A column hears those before it: other weights there are other features here; but not the reverse."""
+    encoder = three().eval()
+    before = encoder(sound())
+    first = ProgressiveEncoder(encoder._encoders[:1]).eval()
+    alone = first(sound())
+    with torch.no_grad():
+        encoder.get_parameter("columns.2.layers.0.0.weight").mul_(2)
+        assert torch.equal(first(sound()), alone)
+        encoder.get_parameter("columns.2.layers.0.0.weight").div_(2)
+        encoder.get_parameter("columns.0.layers.0.0.weight").mul_(2)
+    assert not torch.allclose(encoder(sound()), before)
 
 
 def test_only_the_last_column_learns_and_old_statistics_stay():
@@ -56,6 +72,8 @@ def test_only_the_last_column_learns_and_old_statistics_stay():
     for _ in range(2):
         optimizer.zero_grad()
         encoder(sound()).square().mean().backward()
+        reached = {name for name, p in encoder.named_parameters() if p.grad is not None}
+        assert reached == {name for name, _ in encoder.named_parameters() if name.startswith(("columns.2.", "laterals.2."))}
         optimizer.step()
     changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and all(name.startswith(("columns.2.", "laterals.2.")) for name in changed)

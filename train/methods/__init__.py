@@ -8,7 +8,7 @@ from train.methods.incremental import incremental
 from train.methods.multitask import multitask
 from train.methods.progressive import progressive
 from train.methods.random import random
-from train.recipe import Method
+from train.recipe import Method, Task
 
 METHODS: dict[str, Combine] = {
     "random": random,
@@ -28,7 +28,7 @@ FIRST_TAUGHT = ("progressive", "incremental")
 """Methods that begin with the first task's encoder and learn the other tasks themselves."""
 
 
-def taught(method: Method) -> tuple[str, ...]:
+def taught(method: Method) -> tuple[Task, ...]:
     """The tasks whose pretrained encoders a method needs, in their order: no other has to be trained for it."""
     if method.name in UNTAUGHT:
         return ()
