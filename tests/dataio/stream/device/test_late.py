@@ -246,6 +246,7 @@ import sys
 import time
 from pathlib import Path
 import numpy as np
+import tests.dataio.stream.kernels.simulator
 from dataio import ClipSpec
 from tests.dataio.stream.device.late import Late
 from tests.dataio.stream.device.test_late import epoch, expected

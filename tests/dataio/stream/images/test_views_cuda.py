@@ -18,6 +18,7 @@ from tests.dataio.stream.kernels.hopper import built
 
 SIMULATED = """
 import numpy as np
+import tests.dataio.stream.kernels.simulator
 from numba import cuda
 from dataio.stream.images import views_cuda
 from dataio.stream.images.blur import blur, kernel

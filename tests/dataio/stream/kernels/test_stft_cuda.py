@@ -16,6 +16,7 @@ from tests.dataio.stream.kernels.hopper import built
 SIMULATED = """
 import sys
 import numpy as np
+import tests.dataio.stream.kernels.simulator
 from numba import cuda
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 from dataio.stream.kernels import stft, stft_cuda
