@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import figures
-from benchmarks.machine import machine
 from dataio.format.clip import PAIRS
 from dataio.format.sphere import yaw_step
+from train.environment import machine
 
 RECIPES = {"all": "spatial", "front": "spatial-front"}
 SCENES, HELD_OUT, SECONDS = 110, 30, 16.0

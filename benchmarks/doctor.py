@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from benchmarks.machine import machine
+from train.environment import machine
 
 Verdict = Literal["ok", "falls back", "missing"]
 

@@ -75,7 +75,7 @@ def _check(asked: argparse.Namespace) -> int:
 
     from benchmarks.gpu.ledger import Ledger, file_name, load
     from benchmarks.gpu.parts import PARTS, run
-    from benchmarks.machine import machine
+    from train.environment import machine
 
     begun = time.monotonic()
     device = "CPU" if asked.rehearse else torch.cuda.get_device_name(0)

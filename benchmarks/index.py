@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import machine
 from dataio.audit.reindex import reindex
 from dataio.format import tar
 from dataio.format.atomic import sync_folder
 from dataio.ingest.executors import local
+from train.environment import machine
 
 _READ = 2**20  # bytes that plain reading takes at a time
 _NOISE = 4 * 2**20  # bytes of noise from which all members are cut

@@ -394,7 +394,7 @@ def test_an_output_that_is_a_link_to_nothing(command, good: Path, tmp_path: Path
     assert (tmp_path / "link").is_symlink()
 
 
-@pytest.mark.parametrize("name", ["synth", "verify", "index", "info", "inspect", "stats"])
+@pytest.mark.parametrize("name", ["synth", "shapes", "verify", "index", "info", "inspect", "stats"])
 def test_what_works_on_local_folders_refuses_urls(command, name: str) -> None:
     answer = command("shards", name, "s3://bucket/set")
     assert answer == (1, "", f"sonosphere: {name} works on local folders, not on s3://bucket/set: copy or mount it\n")

@@ -1,11 +1,16 @@
-"""What a figure was measured on: it goes into every JSON that a bench writes."""
+"""On what something was computed: processor, GPUs, versions, commit. It goes into run folders, and into the JSON of every bench."""
 
+import json
 import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from dataio.format.atomic import write_file
+
+NAME = "environment.json"
 
 PACKAGES = (
     "torch",
@@ -52,10 +57,12 @@ def machine() -> dict[str, Any]:
     }
 
 
-def portable(report: dict[str, Any]) -> dict[str, Any]:
-    """A loader's report without the folders of this machine: results are read elsewhere."""
-    stores = {name: store | {"place": Path(store["place"]).name} for name, store in report["stores"].items()}
-    return report | {"stores": stores}
+def note_environment(folder: Path) -> None:
+    """Write folder/environment.json: `machine()` at the last start of a run, and `commits`, those of all of its starts in turn."""
+    path, now = folder / NAME, machine()
+    before = json.loads(path.read_text())["commits"] if path.exists() else []
+    commits = [*before, *([] if before[-1:] == [now["commit"]] else [now["commit"]])]
+    write_file(path, (json.dumps({**now, "commits": commits}, indent=2) + "\n").encode())
 
 
 def _processor() -> str:

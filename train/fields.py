@@ -2,8 +2,29 @@
 
 from collections.abc import Iterable
 
-from dataio import ClipSpec
+from dataio import ClipSpec, ViewSpec
 from train.recipe import Recipe
+
+VIEWS = ("view0", "view1")
+
+
+def spec_of(recipe: Recipe, fields: Iterable[str], *, augment: bool = True) -> ClipSpec | ViewSpec:
+    """The spec that gives these fields: of pictures where they are views, else of clips. See the two below."""
+    wanted = set(fields)
+    return (view_spec if wanted & set(VIEWS) else clip_spec)(recipe, wanted, augment=augment)
+
+
+def view_spec(recipe: Recipe, fields: Iterable[str], *, augment: bool = True) -> ViewSpec:
+    """Views of pictures as the recipe has them.
+
+    Args:
+        fields: `view0`, and `view1` for two views, which are always augmented: without that they were the same.
+        augment: False gives the single view that is evaluated.
+    """
+    views = recipe.views
+    if not augment and "view1" not in set(fields):
+        return ViewSpec(size=views.size, short=views.short, views=1, augment=False)
+    return ViewSpec(views=sum(name in set(fields) for name in VIEWS), **views.model_dump())
 
 
 def clip_spec(recipe: Recipe, fields: Iterable[str], *, augment: bool = True) -> ClipSpec:

@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from train.checkpoint import random_states, restore_random_states, save_checkpoint
 from train.data import training_loader
+from train.environment import note_environment
 from train.interrupt import Interrupt
 from train.log import RunLog
 from train.objectives.base import Make, Objective
+from train.objectives.queue import queue_buffers
 from train.optim import make_optimizer, make_schedule
 from train.recipe import Optim, Recipe
 from train.run_folder import claim_run, saved_run
-from train.validate import validate
+from train.validate import neighbours, validate
 from train.world import World
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -70,7 +73,17 @@ def fit(
         return objective, Result(recipe.run, saved["step"], saved["total"], 0.0, 0.0, 0.0, 0, {})
     with training_loader(recipe, world, objective.FIELDS, split=split) as loader:
         claim_run(recipe, write=world.first)
+        if world.first:
+            note_environment(recipe.run)
         return _fit(objective, recipe, world, interrupt, optim, loader, saved)
+
+
+def _parallel(objective: Objective, world: World) -> nn.Module:
+    if world.size == 1:
+        return objective
+    # the keys of all processes enter every queue alike, so that megabytes need not be sent at every step to make them so
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, queue_buffers(objective))
+    return DistributedDataParallel(objective)
 
 
 def _fit(
@@ -82,9 +95,8 @@ def _fit(
     loader: Any,
     saved: dict[str, Any] | None,
 ) -> tuple[Objective, Result]:
-    parallel = DistributedDataParallel(objective) if world.size > 1 else objective
-
-    epoch_steps = len(loader)
+    parallel = _parallel(objective, world)
+    epoch_steps, joint = len(loader), recipe.data.batch_size * world.size
     total = optim.steps or epoch_steps * (optim.epochs or 1)
     optimizer = make_optimizer(objective, optim)
     schedule = make_schedule(optimizer, optim, total)
@@ -97,11 +109,16 @@ def _fit(
         for name, part in parts.items():
             part.load_state_dict(saved[name])
         restore_random_states(saved["random"])
+        if saved["joint"] != joint and optim.epochs:  # an epoch has another number of steps: what counts is what was seen of it
+            saved["step"] = loader.epoch * epoch_steps + loader.state_dict()["position"] // joint
+            schedule.last_epoch = saved["step"]
         first = step = saved["step"]
 
     with RunLog(recipe.run, world, step=step, total=total) as log:
         if saved is not None:
             log.say(f"going on from step {step} of {total} in {recipe.run}")
+            if saved["joint"] != joint:
+                log.say(f"a step is of {joint} clips of all processes now, and was of {saved['joint']}; optim.lr is the same")
         if not (validating := "val" in loader.splits):  # one recording alone has none: its clips would be told apart by nothing
             log.say(f"{recipe.data.path} has no validation split: training goes on without one")
 
@@ -109,7 +126,7 @@ def _fit(
             log.flush()  # first, because it refuses to go on with a loss that is not finite
             if world.first:
                 state = {name: part.state_dict() for name, part in parts.items()}
-                save_checkpoint(recipe.run, state | {"step": step, "total": total, "random": random_states()})
+                save_checkpoint(recipe.run, state | {"step": step, "total": total, "joint": joint, "random": random_states()})
 
         stop = False
         waited = 0.0
@@ -136,7 +153,7 @@ def _fit(
                 if step % recipe.log_every == 0:
                     log.flush()
                 if validating and (step % (epoch_steps * recipe.validate_every) == 0 or step == total):
-                    log.validation(step, validate(objective, recipe, world))
+                    log.validation(step, validate(objective, recipe, world) | neighbours(objective, recipe, world))
                 # All processes must stop at the same step, so they ask each other; that costs, so not at every step.
                 if world.size == 1 or step % recipe.log_every == 0:
                     stop = world.any(interrupt.signal is not None)

@@ -9,13 +9,18 @@ from torch.optim.lr_scheduler import LambdaLR
 from train.recipe import Optim
 
 
-def make_optimizer(model: nn.Module, settings: Optim) -> torch.optim.AdamW:
-    """AdamW. Weights decay; biases and BatchNorm's gains do not, since pulling those towards zero changes what is computed."""
+def make_optimizer(model: nn.Module, settings: Optim) -> torch.optim.Optimizer:
+    """AdamW or SGD. Weights decay; with `decay=weights`, biases and BatchNorm's gains do not, since pulling those towards zero
+    changes what is computed.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
+    decays = [p.ndim >= 2 or settings.decay == "all" for p in parameters]
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p, does in zip(parameters, decays, strict=True) if does], "weight_decay": settings.weight_decay},
+        {"params": [p for p, does in zip(parameters, decays, strict=True) if not does], "weight_decay": 0.0},
     ]
+    if settings.kind == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
     return torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas)
 
 

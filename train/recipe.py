@@ -8,8 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Pair = Literal["front", "right", "back", "left"]
-Task = Literal["spatial", "foreground", "motion", "gap"]
-"""A, B1, B2 and C of the paper."""
+Task = Literal["spatial", "foreground", "motion", "gap", "moco", "densecl"]
+"""A, B1, B2 and C of the paper, on sound; and two on pictures."""
+PICTURE_TASKS = ("moco", "densecl")
 Evaluation = Literal["sp", "s3r", "vr"]
 
 
@@ -45,6 +46,23 @@ class Data(Settings):
     augment: tuple[Literal["turn", "mirror"], ...] = ("turn", "mirror")
 
 
+class Views(Settings):
+    """How pictures are augmented (see `dataio.ViewSpec`); the defaults are MoCo-v2's.
+
+    short: of pictures that are evaluated, the side that is resized to so many pixels, before `size` are cropped from the middle.
+    """
+
+    size: Positive = 224
+    short: Positive = 256
+    scale: tuple[Share, Share] = (0.2, 1.0)
+    jitter: tuple[Share, Share, Share, Share] = (0.4, 0.4, 0.4, 0.1)
+    jitter_p: Share = 0.8
+    grey_p: Share = 0.2
+    blur: tuple[float, float] = (0.1, 2.0)
+    blur_p: Share = 0.5
+    flip_p: Share = 0.5
+
+
 class Model(Settings):
     """Sizes of the encoders and of the heads (see `models`)."""
 
@@ -54,6 +72,7 @@ class Model(Settings):
     video: Literal["azimuth", "r2plus1d", "resnet50"] = "azimuth"
     video_width: Positive = 16  # of `azimuth`; the others have their own
     subtract_mean: bool = True
+    picture: Literal["resnet18", "resnet50"] = "resnet50"  # of moco and densecl
     head: Literal["correlation", "concat"] = "correlation"
     azimuths: Positive = 16
     head_channels: Positive = 32
@@ -93,7 +112,7 @@ class Contrast(Settings):
 
 
 class Method(Settings):
-    """Multi-SSL: how several tasks become one sound encoder. `single` is one task alone, that of `objective`.
+    """Multi-SSL: how several tasks become one encoder. `single` is one task alone, that of `objective`.
 
     The paper names the six methods and draws them; what it leaves open is a setting here, and a reconstruction.
     """
@@ -112,15 +131,25 @@ class Method(Settings):
     def _tasks(self) -> Self:
         if len(set(self.tasks)) < len(self.tasks) or not self.tasks:
             raise ValueError(f"tasks={list(self.tasks)} must name one or more tasks, each once")
+        if len({name in PICTURE_TASKS for name in self.tasks}) > 1:
+            raise ValueError(f"tasks={list(self.tasks)} must all be of sound, or all of pictures ({', '.join(PICTURE_TASKS)})")
+        if self.name == "progressive" and self.tasks[0] in PICTURE_TASKS:
+            raise ValueError("method.name=progressive has columns of sound encoders only; of pictures every other method does")
         return self
 
 
 class Optim(Settings):
-    """AdamW; the learning rate warms up linearly, then falls to zero along half a cosine."""
+    """AdamW, or SGD with momentum; the learning rate warms up linearly, then falls to zero along half a cosine.
 
+    decay: which parameters decay: `weights`, without biases and what scales after normalising, or `all`, as MoCo has it.
+    """
+
+    kind: Literal["adamw", "sgd"] = "adamw"
     lr: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    betas: tuple[float, float] = (0.9, 0.999)
+    decay: Literal["weights", "all"] = "weights"
+    betas: tuple[float, float] = (0.9, 0.999)  # adamw
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # sgd
     warmup_steps: Annotated[int, Field(ge=0)] = 0
     epochs: Positive | None = None
     steps: Positive | None = None
@@ -131,6 +160,18 @@ class Optim(Settings):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(f"set one of epochs and steps, and the other to null; got epochs={self.epochs}, steps={self.steps}")
         return self
+
+
+class Neighbours(Settings):
+    """A judge that learns nothing, asked at every validation: the nearest neighbours of held-out features among others.
+
+    Pictures are told by their class among `bank` pictures of the training split; clips of sound by their recording, among the
+    other held-out clips. k: neighbours that vote; 0: not asked. temperature: of their votes.
+    """
+
+    k: Annotated[int, Field(ge=0)] = 0
+    bank: Positive = 20_000
+    temperature: Annotated[float, Field(gt=0)] = 0.07
 
 
 class Downstream(Settings):
@@ -156,11 +197,13 @@ class Recipe(Settings):
     """A whole training run."""
 
     data: Data = Data()
+    views: Views = Views()
     model: Model = Model()
     objective: Objective = Objective()
     contrast: Contrast = Contrast()
     method: Method = Method()
     optim: Optim
+    neighbours: Neighbours = Neighbours()
     downstream: Downstream = Downstream()
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -174,6 +217,8 @@ class Recipe(Settings):
 
 FREE = (
     "downstream",  # trained after the run, on what came of it
+    "neighbours",  # looks, and changes nothing
+    *("data.batch_size", "contrast.groups"),  # that of all processes together is told, and they may be others in number
     *("data.path", "data.threads", "data.deadline", "data.cache", "data.cache_gib", "data.corrupt", "data.trace"),
     *("run", "device", "checkpoint_every", "log_every", "validate_every"),
 )

@@ -30,7 +30,7 @@ def train(recipe: Recipe) -> Result:
         if recipe.method.name == "single":
             objective, result = fit(lambda: OBJECTIVES[recipe.objective.name].from_recipe(recipe), recipe, world, interrupt)
             if world.first and not result.exit_code:
-                save_encoder(recipe.run, objective.sound)
+                save_encoder(recipe.run, objective.encoder)
             return result
         return _combine(recipe, world, interrupt)
 
@@ -69,7 +69,7 @@ class _Stages:
         named = self._recipe.method.teachers.get(task)
         if named is not None:
             return load_encoder(named)
-        return self(f"single-{task}", lambda: OBJECTIVES[task].from_recipe(self._recipe)).sound.cpu().eval()
+        return self(f"single-{task}", lambda: OBJECTIVES[task].from_recipe(self._recipe)).encoder.cpu().eval()
 
     def __call__(self, stage: str, make: Make) -> Objective:
         # its own numbers, whatever was drawn before: a run that goes on in the middle must not differ from one that did not stop

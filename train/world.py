@@ -29,6 +29,20 @@ class World:
             values /= self.size
         return values
 
+    def rows(self, values: torch.Tensor) -> torch.Tensor:
+        """The rows of all processes, in the order of their ranks; each may have another number of them."""
+        if self.size == 1:
+            return values
+        counts = torch.zeros(self.size, dtype=torch.int64, device=self.device)
+        counts[self.rank] = len(values)
+        dist.all_reduce(counts)
+        most = int(counts.max())
+        padded = values.new_zeros((most, *values.shape[1:]))
+        padded[: len(values)] = values
+        found = [torch.empty_like(padded) for _ in range(self.size)]
+        dist.all_gather(found, padded)
+        return torch.cat([rows[:count] for rows, count in zip(found, counts.tolist(), strict=True)])
+
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any process. All must call it."""
         if self.size == 1:

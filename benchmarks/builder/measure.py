@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.builder import contenders, material
-from benchmarks.machine import machine
 from dataio.ingest.build import BuildOptions, build
 from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import local
+from train.environment import machine
 
 
 def measure(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.builder import material
-from benchmarks.machine import machine
+from train.environment import machine
 
 _WORKER = """
 import sys

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.images import dali, peers
 from benchmarks.loader.turns import Endless, rates
-from benchmarks.machine import machine, portable
+from benchmarks.machine import portable
 from dataio.stream.health import Health
 from dataio.stream.images.decode import decoder
 from dataio.stream.images.draws import choose
@@ -21,6 +21,7 @@ from dataio.stream.images.reader import StillReader
 from dataio.stream.images.spec import ViewSpec
 from dataio.stream.images.views import Views
 from dataio.stream.store.local import LocalStore
+from train.environment import machine
 
 AHEAD = 2  # batches that each of a DataLoader's workers prepares, torch's default
 

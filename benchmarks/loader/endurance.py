@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import machine, portable
+from benchmarks.machine import portable
 from dataio.stream.loader import ClipLoader
 from dataio.stream.spec import ClipSpec
+from train.environment import machine
 
 EVERY = 5.0  # seconds between two samples
 SETTLING = 0.2  # share of the run, from its beginning, in which caches and allocators may still grow

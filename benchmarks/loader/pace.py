@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine, portable
+from benchmarks.machine import portable
 from dataio.stream.loader import Loader
 from dataio.stream.meter import Meter, Trace
+from train.environment import machine
 
 _CALLS = 20_000  # of the clock, to time one
 

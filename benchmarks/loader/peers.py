@@ -19,12 +19,12 @@ import numpy as np
 import torch
 
 from benchmarks.loader.turns import Endless, rates
-from benchmarks.machine import machine
 from dataio.format import index, manifest
 from dataio.format.clip import frame_extension
 from dataio.stream.kernels.rotate import MEAN, STD
 from dataio.stream.loader import ClipLoader
 from dataio.stream.spec import ClipSpec
+from train.environment import machine
 
 AHEAD = 2  # batches that each of a DataLoader's workers prepares, torch's default
 TURN = 3.0  # seconds

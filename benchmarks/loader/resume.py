@@ -9,9 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
 from dataio.stream.loader import ClipLoader
 from dataio.stream.spec import ClipSpec
+from train.environment import machine
 
 GLOBAL = 16  # clips a step, over all ranks
 WORLDS, THREADS = (1, 2, 4, 8), (1, 2, 8)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import machine
 from dataio.format import manifest
 from dataio.format.folder import LocalFolder
 from dataio.format.writer import SegmentWriter, write_shard
+from train.environment import machine
 
 RATE, SAMPLES = 8000, 800
 BATCH, WORLD = 32, 8

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import machine
 from dataio.audit.mixing import BATCH, effective, same_pairs, whole_split
 from dataio.format import index, manifest
 from dataio.ingest import deal
@@ -21,6 +20,7 @@ from dataio.ingest.options import SHARD_BYTES
 from dataio.stream.order.mixture import Order, Source, Window
 from dataio.stream.order.partner import Companions
 from dataio.stream.order.random import draw, key, permutation
+from train.environment import machine
 
 WINDOWS = (1, 2, 4, 8, 16, 32)
 REACHES = (10.0, 60.0, math.inf)  # seconds within which a partner is looked for

@@ -16,12 +16,13 @@ import torch
 from benchmarks.loader import contenders
 from benchmarks.loader.turns import Endless
 from benchmarks.loader.turns import rates as turns
-from benchmarks.machine import machine, portable
+from benchmarks.machine import portable
 from dataio.stream.loader import ClipLoader
 from dataio.stream.order.choices import choose
 from dataio.stream.reader import ClipReader
 from dataio.stream.spec import ClipSpec
 from dataio.stream.store.local import LocalStore
+from train.environment import machine
 
 
 def stages(

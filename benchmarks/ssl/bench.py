@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import machine
 from benchmarks.ssl.job import Job
 from benchmarks.ssl.material import RECORDINGS, material
 from benchmarks.ssl.rows import TITLES, Row, rows
 from benchmarks.ssl.table import MERIT, beats_random, markdown, run_all, summary
+from train.environment import machine
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`shards synth` and `shards build`: recordings, and what becomes of them."""
+"""`shards synth`, `shards shapes` and `shards build`: recordings and pictures, and what becomes of them."""
 
 import sys
 from dataclasses import replace
@@ -35,6 +35,38 @@ def synth(
             folder, recordings=recordings, seconds=seconds, seed=seed, size=size(picture), fps=fps, workers=workers, on_done=on_done
         )
     print(f"{recordings} recordings of {seconds:g} s in {out}; next: sonosphere shards build {out} SHARDS")
+
+
+def shapes(
+    out: Annotated[str, typer.Argument(help="Folder for the pictures; new, empty, or an earlier run's.")],
+    pictures: Annotated[int, typer.Option(help="How many, the held-out ones included.")] = 6000,
+    seed: Annotated[int, typer.Option(help="Another seed, other pictures.")] = 0,
+    side: Annotated[int, typer.Option("--size", help="Side of a picture in pixels.")] = 96,
+    held_out: Annotated[float, typer.Option(help="Share of the pictures for the split val.")] = 0.2,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+) -> None:
+    """Write synthetic pictures in 20 classes, a shape with a texture each, to try learning from images on.
+
+    Five shapes (cross, disc, square, star, triangle) by four textures (checks, dots, plain, stripes), at any angle,
+    in colours that have nothing to do with the class. A core makes some 300 a second of 96x96.
+
+    OUT then holds train/disc-stripes/000012.jpg and so on, the same for val, and shapes.json when all are there. Stopped
+    half-way, the same command goes on where it was. What comes next:
+
+    sonosphere shards build OUT SHARDS --layout images
+    """
+    from dataio.ingest.shapes import write_pictures
+
+    folder = on_disk(out, "shapes")
+    with progress_bar("pictures", pictures) as update:
+        done = [0]
+
+        def on_done(name: str) -> None:
+            done[0] += 1
+            update(done[0], name)
+
+        write_pictures(folder, pictures=pictures, seed=seed, size=side, held_out=held_out, workers=workers, on_done=on_done)
+    print(f"{pictures} pictures of {side}x{side} in {out}; next: sonosphere shards build {out} SHARDS --layout images")
 
 
 def build(

@@ -71,3 +71,37 @@ def settings(shards, tmp_path) -> dict:
 @pytest.fixture
 def recipe(settings) -> Recipe:
     return Recipe.model_validate(settings)
+
+
+@pytest.fixture(scope="session")
+def stills(tmp_path_factory) -> Path:
+    """Pictures in the classes ant, bee and cat: 48 of the split train, 12 of val."""
+    from tests.dataio.stream.images.stills import jpeg, photo
+
+    folder = tmp_path_factory.mktemp("stills")
+    for split, count in (("train", 48), ("val", 12)):
+        for i in range(count):
+            path = folder / "source" / split / ("ant", "bee", "cat")[i % 3] / f"{i:03d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpeg(photo(40 + 3 * (i % 5), 40 + 5 * (i % 4), i + 100 * (split == "val"))).tobytes())
+    options = BuildOptions(EncodeOptions(), layout="images", shard_bytes=20_000)
+    build(folder / "source", folder / "shards", options, local(1))
+    return folder / "shards"
+
+
+@pytest.fixture
+def pictures(stills, tmp_path) -> dict:
+    """Settings of a recipe for tasks on pictures, of 6 steps an epoch."""
+    return {
+        "data": {"path": str(stills), "batch_size": 8, "threads": 1},
+        "views": {"size": 32, "short": 36},
+        "model": {"picture": "resnet18"},
+        "objective": {"name": "moco"},
+        "contrast": {"queue": 16, "hidden": 8, "out": 4, "groups": 2},
+        "optim": {"kind": "sgd", "lr": 0.01, "decay": "all", "epochs": 1},
+        "neighbours": {"k": 5, "bank": 24},
+        "run": str(tmp_path / "run"),
+        "device": "cpu",
+        "compute_threads": 1,
+        "log_every": 1,
+    }

@@ -30,14 +30,14 @@ class Downstream(Objective):
     SHOWN: ClassVar[tuple[str, ...]] = ()
     BESIDE: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
-        super().__init__(recipe, sound)
-        self.norm = nn.BatchNorm2d(sound.out_channels, affine=False)  # type: ignore[arg-type]
-        self.pooled = pooled_size(sound, recipe)
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder)
+        self.norm = nn.BatchNorm2d(encoder.out_channels, affine=False)  # type: ignore[arg-type]
+        self.pooled = pooled_size(encoder, recipe)
 
     def features(self, log_power: Tensor) -> Tensor:
         """Log power (B, ears, F, T) to standardised features (B, C, F', T')."""
-        return self.norm(self.sound(log_power))
+        return self.norm(self.encoder(log_power))
 
     def pooled_features(self, log_power: Tensor) -> Tensor:
         """… to (B, C · F')."""

@@ -1,7 +1,5 @@
 """Does the head that a folder holds belong to what is asked for? A finished one is not trained again, so it must."""
 
-from typing import Any
-
 import torch
 from torch import nn
 
@@ -31,27 +29,11 @@ def check_head(recipe: Recipe, task: str, encoder: nn.Module | None) -> None:
     if encoder is not None:
         held, state = saved["model"], encoder.state_dict()
         if any(
-            not torch.equal(value, held.get(f"sound.encoder.{name}", value.new_empty(0)).cpu()) for name, value in state.items()
+            not torch.equal(value, held.get(f"encoder.encoder.{name}", value.new_empty(0)).cpu()) for name, value in state.items()
         ):
             raise ValueError(
                 f"{folder} holds a head for another encoder, so its run was trained anew; remove it to train a new one"
             )
-
-
-def check_ears(encoder: nn.Module, recipe: Recipe) -> None:
-    """That the encoder hears as many ears as the recipe gives it.
-
-    Raises:
-        ValueError: another number.
-    """
-    hears, given = _ears(encoder.description), 2 * len(recipe.data.pairs)  # type: ignore[arg-type]
-    if hears != given:
-        raise ValueError(f"the encoder hears {hears} ears; data.pairs={list(recipe.data.pairs)} gives {given}")
-
-
-def _ears(description: dict[str, Any]) -> int:
-    parts = description.get("parts") or description.get("columns")
-    return _ears(parts[0]) if parts else int(description["channels"])
 
 
 def _settings(recipe: Recipe, task: str) -> dict[str, object]:

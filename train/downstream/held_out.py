@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 import torch.distributed as dist
 
-from dataio import Cache, ClipLoader, Health
+from dataio import ClipLoader, ImageLoader
+from train.data import once_loader
 from train.downstream.base import Batch, Downstream, Rows
 from train.fields import clip_spec
 from train.recipe import Recipe
@@ -25,31 +26,12 @@ class Notes:
     shown: Rows
 
 
-def held_out_loader(recipe: Recipe, world: World, objective: Downstream, *, split: str) -> ClipLoader:
-    """Clips of a split with what the evaluation needs, without augmentation, none twice; a process may get none in the end.
-
-    Raises:
-        ValueError, FileNotFoundError: no such split or shards, or they lack a field; the message names it.
-    """
-    data, fields = recipe.data, objective.FIELDS
-    spec = clip_spec(recipe, (*fields, *objective.BESIDE), augment=False)
+def held_out_loader(recipe: Recipe, world: World, objective: Downstream, *, split: str) -> ClipLoader | ImageLoader:
+    """Clips of a split with what the evaluation needs, without augmentation; see `once_loader`."""
+    spec = clip_spec(recipe, (*objective.FIELDS, *objective.BESIDE), augment=False)
     if "frames" in objective.BESIDE:  # only for the picture: frame F/2 is enough, which of two frames is the second
-        spec = replace(spec, frames=min(2, data.frames))
-    return ClipLoader(
-        data.path,
-        spec,
-        split=split,
-        batch_size=data.batch_size,
-        last_batch="partial",
-        epochs=1,
-        seed=recipe.seed,
-        device=str(world.device),
-        threads=data.threads,
-        window=data.window,
-        deadline=data.deadline,
-        cache=Cache(data.cache, round(data.cache_gib * 2**30)) if data.cache else None,
-        health=Health(recipe.run / "quarantine.jsonl", rate=data.corrupt),
-    )
+        spec = replace(spec, frames=min(2, recipe.data.frames))
+    return once_loader(recipe, world, spec, split=split)
 
 
 @torch.no_grad()

@@ -24,8 +24,8 @@ class VideoRetrieval(Downstream):
     FIELDS = ("sound", "frames")
     MERIT = "recall_at_10"
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
-        super().__init__(recipe, sound)
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder)
         model = recipe.model
         self.temperature, self.azimuths = recipe.downstream.temperature, model.azimuths
         self.video = video_encoder(recipe)

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from dataio.stream.spec import SpecError
-from models.encoder import Encoder
 from models.encoders import Frozen
 from train.downstream import DOWNSTREAM
 from train.downstream.base import Downstream
-from train.downstream.claim import check_ears, check_head
+from train.downstream.claim import check_head
 from train.downstream.held_out import Notes, collect, held_out_loader
 from train.encoder_file import load_encoder
 from train.interrupt import Interrupt
 from train.loop import Result, fit
-from train.objectives.base import new_encoder
+from train.modality import SOUND
 from train.recipe import Recipe
 from train.world import World, join_world, torch_threads
 
@@ -45,13 +44,12 @@ def judge(
     if split == learns_from:
         raise ValueError(f"split={split!r} is what the head of {task} learns from (downstream.splits): judge it on another")
     frozen = None if encoder is None else load_encoder(encoder)
-    if frozen is not None:
-        check_ears(frozen, recipe)
+    if frozen is not None and (wrong := SOUND.fits(frozen.description, recipe)):
+        raise ValueError(f"the encoder {wrong}")
     check_head(recipe, task, frozen)
 
     def make() -> Downstream:
-        sound: Encoder = new_encoder(recipe) if frozen is None else Frozen(frozen)
-        return DOWNSTREAM[task](recipe, sound)
+        return DOWNSTREAM[task](recipe, SOUND.untrained(recipe) if frozen is None else Frozen(frozen))
 
     with torch_threads(recipe.compute_threads), join_world(recipe.device) as world, Interrupt() as interrupt:
         epochs = {"epochs": settings.epochs[task], "steps": None} if task in settings.epochs else {}  # type: ignore[index]

@@ -30,8 +30,8 @@ class SemanticPrediction(Downstream):
     SHOWN = ("labels", "predicted", "pictures")
     BESIDE = ("frames",)
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
-        super().__init__(recipe, sound)
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder)
         settings = recipe.downstream
         self.classes, self.size = settings.classes, settings.map_size
         self.decoder = SemanticDecoder(self.pooled, settings.classes, size=settings.map_size, width=settings.width)

@@ -28,8 +28,8 @@ class SuperResolution(Downstream):
     MERIT, HIGHER = "stft_distance", False
     SHOWN = ("given", "predicted", "target")
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
-        super().__init__(recipe, sound)
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder)
         settings, pairs = recipe.downstream, recipe.data.pairs
         self.given = 2 * len(pairs)
         heard = tuple(dict.fromkeys((*pairs, *settings.targets)))

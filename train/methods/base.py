@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from models.encoder import Encoder
-from models.sound import SoundEncoder
+from train.modality import Modality, modality
 from train.objectives import OBJECTIVES
-from train.objectives.base import Make, Objective, new_encoder
+from train.objectives.base import Make, Objective
 from train.recipe import Method, Recipe
 
 
@@ -21,11 +21,11 @@ class Learn(Protocol):
 class Combining:
     """What a method works with.
 
-    teachers: pretrained sound encoders by task, of those tasks that `train.methods.taught` names, in their order.
+    teachers: pretrained encoders by task, of those tasks that `train.methods.taught` names, in their order.
     learn: trains a stage; stages have distinct names.
 
     Raises:
-        ValueError: a teacher hears another number of ears than the recipe has.
+        ValueError: a teacher cannot be fed with what the recipe has.
     """
 
     recipe: Recipe
@@ -33,29 +33,29 @@ class Combining:
     learn: Learn
 
     def __post_init__(self) -> None:
-        pairs = self.recipe.data.pairs
         for name, teacher in self.teachers.items():
-            if (ears := _ears(teacher.description)) != 2 * len(pairs):
-                raise ValueError(f"the teacher of {name!r} hears {ears} ears, and data.pairs={list(pairs)} are {2 * len(pairs)}")
+            if wrong := self.modality.fits(teacher.description, self.recipe):
+                raise ValueError(f"the teacher of {name!r} {wrong}")
 
     @property
     def settings(self) -> Method:
         return self.recipe.method
 
-    def task(self, name: str, sound: Encoder) -> Objective:
+    @property
+    def modality(self) -> Modality:
+        return modality(self.settings.tasks)
+
+    def task(self, name: str, encoder: Encoder) -> Objective:
         """An untrained task on this encoder, which it trains further."""
-        return OBJECTIVES[name].from_recipe(self.recipe, sound)
+        return OBJECTIVES[name].from_recipe(self.recipe, encoder)
 
-    def new_encoder(self) -> SoundEncoder:
+    def new_encoder(self) -> Encoder:
         """An untrained encoder like those of the teachers."""
-        return new_encoder(self.recipe)
+        return self.modality.untrained(self.recipe)
 
-
-def _ears(description: dict[str, Any]) -> int:
-    """Channels that enter an encoder of this description (see `models.encoders.build`)."""
-    while "channels" not in description:
-        description = (description.get("parts") or description["columns"])[0]
-    return int(description["channels"])
+    def map_size(self, encoder: Encoder) -> tuple[int, int]:
+        """Height and width of its feature map of what the recipe feeds it with."""
+        return encoder.out_size(*self.modality.size(self.recipe))
 
 
 Combine = Callable[[Combining], Encoder]

@@ -3,7 +3,6 @@
 from models.encoder import Encoder
 from models.encoders import ConcatenatedEncoder
 from train.methods.base import Combining
-from train.objectives.base import sound_grid
 
 
 def concatenate(given: Combining) -> Encoder:
@@ -13,5 +12,5 @@ def concatenate(given: Combining) -> Encoder:
         ValueError: the teachers' maps have different sizes.
     """
     encoder = ConcatenatedEncoder(list(given.teachers.values()))
-    encoder.out_size(*sound_grid(given.recipe))
+    given.map_size(encoder)
     return encoder

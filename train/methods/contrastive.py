@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from models.encoder import Encoder
-from models.sound import pool_over_time
 from train.methods.base import Combining
 from train.methods.distil import Distillation, student
+from train.modality import Modality
 from train.objectives.contrast import first_row, gathered, info_nce, unit
 
 
@@ -17,17 +17,17 @@ class Contrastive(Distillation):
     same clip, its negatives are the teacher's of all others, of all processes.
     """
 
-    def __init__(self, student: Encoder, teachers: Mapping[str, Encoder], temperature: float) -> None:
-        super().__init__(student, teachers)
+    def __init__(self, modality: Modality, student: Encoder, teachers: Mapping[str, Encoder], temperature: float) -> None:
+        super().__init__(modality, student, teachers)
         self.temperature = temperature
 
     def distance(self, student: Tensor, teacher: Tensor) -> Tensor:
-        anchors, targets = (unit(pool_over_time(features)) for features in (student, teacher))
+        anchors, targets = (unit(self.MODALITY.pool(features)) for features in (student, teacher))
         positive = torch.arange(len(anchors), device=anchors.device) + first_row(len(anchors))
         return info_nce(anchors, gathered(targets), positive, self.temperature)
 
 
 def contrastive(given: Combining) -> Encoder:
     """The student starts from scratch."""
-    make = lambda: Contrastive(student(given), given.teachers, given.settings.temperature)  # noqa: E731
-    return given.learn("student", make).sound
+    make = lambda: Contrastive(given.modality, student(given), given.teachers, given.settings.temperature)  # noqa: E731
+    return given.learn("student", make).encoder

@@ -19,4 +19,4 @@ class Euclidean(Distillation):
 
 def euclidean(given: Combining) -> Encoder:
     """The student starts from scratch."""
-    return given.learn("student", lambda: Euclidean(student(given), given.teachers)).sound
+    return given.learn("student", lambda: Euclidean(given.modality, student(given), given.teachers)).encoder

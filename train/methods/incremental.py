@@ -24,24 +24,24 @@ class Keeping(Objective):
     def __init__(self, task: Objective, old: Encoder, keep: float) -> None:
         nn.Module.__init__(self)
         self.task, self.old, self.keep = task, Frozen(old), keep
-        self.sound = task.sound
-        self.FIELDS = task.FIELDS  # type: ignore[misc]
+        self.encoder = task.encoder
+        self.FIELDS, self.MODALITY = task.FIELDS, task.MODALITY  # type: ignore[misc]
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """The loss; the task's metrics, and `moved`: the distance without λ."""
-        moved = self.moved(batch["sound"])
+        moved = self.moved(at_least_float32(batch[self.task.MODALITY.field]))
         loss, metrics = self.task(batch)
         return loss + self.keep * moved, metrics | {"moved": moved.detach()}
 
-    def moved(self, sound: Tensor) -> Tensor:
-        """How far the features of these sounds are from what they were, in squared spreads: 0-dimensional."""
-        before = at_least_float32(self.old(sound))
+    def moved(self, given: Tensor) -> Tensor:
+        """How far the features of these inputs are from what they were, in squared spreads: 0-dimensional."""
+        before = at_least_float32(self.old(given))
         # copies of the statistics, because the task's own pass renews them in place before the gradient has been taken
-        remembered = {name: value.clone() for name, value in self.sound.named_buffers()}
-        learning = self.sound.training
-        self.sound.eval()
-        now = at_least_float32(functional_call(self.sound, remembered, (sound,)))
-        self.sound.train(learning)
+        remembered = {name: value.clone() for name, value in self.encoder.named_buffers()}
+        learning = self.encoder.training
+        self.encoder.eval()
+        now = at_least_float32(functional_call(self.encoder, remembered, (given,)))
+        self.encoder.train(learning)
         return ((now - before) / spread(before)).square().mean()
 
 
@@ -54,5 +54,5 @@ def incremental(given: Combining) -> Encoder:
         def make(name: str = name, old: Encoder = encoder) -> Objective:
             return Keeping(given.task(name, deepcopy(old).requires_grad_(True)), old, given.settings.keep)
 
-        encoder = given.learn(f"{number}-{name}", make).sound
+        encoder = given.learn(f"{number}-{name}", make).encoder
     return encoder

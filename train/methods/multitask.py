@@ -19,7 +19,8 @@ class Joint(Objective):
         self.tasks = nn.ModuleDict(tasks)
         self.weights = weights
         self.FIELDS = tuple(dict.fromkeys(field for task in tasks.values() for field in task.FIELDS))  # type: ignore[misc]
-        self.sound = next(iter(tasks.values())).sound
+        first = next(iter(tasks.values()))
+        self.encoder, self.MODALITY = first.encoder, first.MODALITY  # type: ignore[misc]
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """The loss, and each task's own as `loss_<task>`."""
@@ -41,10 +42,10 @@ def multitask(given: Combining) -> Encoder:
         )
 
     def make() -> Objective:
-        sound = given.new_encoder()
+        encoder = given.new_encoder()
         return Joint(
-            {name: given.task(name, sound) for name in settings.tasks},
+            {name: given.task(name, encoder) for name in settings.tasks},
             {str(name): weight for name, weight in settings.weights.items()},
         )
 
-    return given.learn("joint", make).sound
+    return given.learn("joint", make).encoder

@@ -16,5 +16,5 @@ def progressive(given: Combining) -> Encoder:
             column = ProgressiveEncoder.beside(old, given.new_encoder(), adapter=given.settings.adapter)  # type: ignore[arg-type]
             return given.task(name, column)
 
-        encoder = given.learn(f"{number}-{name}", make).sound
+        encoder = given.learn(f"{number}-{name}", make).encoder
     return encoder

@@ -16,11 +16,10 @@ class Aligned(Objective):
     """InfoNCE between sound and what moves in the picture.
 
     Equation 2, anchored at each sound a_i: its positive v_p is the picture of the same clip, its negatives P_i are the pictures of
-        the other clips of the batch, of all processes. Where `negatives` has `time`, the loss is the mean of that and of the same
-        anchored at each picture, whose negatives are the other clips' sounds and one sound from another time of every recording,
-        its own
-    included: it has the same background and the same voices, and only what is where tells them apart. (The paper leaves open how
-    negatives are drawn: this is a reconstruction.) Features keep the azimuth, so that direction counts.
+    the other clips of the batch, of all processes. Where `negatives` has `time`, the loss is the mean of that and of the same
+    anchored at each picture, whose negatives are the other clips' sounds and one sound from another time of every recording, its
+    own included: it has the same background and the same voices, and only what is where tells them apart. (The paper leaves open
+    how negatives are drawn: this is a reconstruction.) Features keep the azimuth, so that direction counts.
 
     Args:
         channels: of the picture.
@@ -29,8 +28,8 @@ class Aligned(Objective):
         ValueError: `negatives` without `batch`: a sound has no picture of another time to be told from.
     """
 
-    def __init__(self, recipe: Recipe, sound: Encoder, *, channels: int) -> None:
-        super().__init__(recipe, sound)
+    def __init__(self, recipe: Recipe, encoder: Encoder, *, channels: int) -> None:
+        super().__init__(recipe, encoder)
         task, model = recipe.objective, recipe.model
         if "batch" not in task.negatives:
             raise ValueError(f"objective.negatives={list(task.negatives)} must hold 'batch'; 'time' comes in addition")
@@ -40,7 +39,7 @@ class Aligned(Objective):
         self.azimuths = model.azimuths
         self.picture: VideoEncoder = picture_encoder(recipe, channels=channels)
         hidden = 2 * model.embedding
-        self.of_sound = Projection(pooled_size(sound, recipe), model.embedding, hidden=hidden)
+        self.of_sound = Projection(pooled_size(encoder, recipe), model.embedding, hidden=hidden)
         self.of_picture = Projection(self.picture.out_channels * model.azimuths, model.embedding, hidden=hidden)
 
     def seen(self, batch: Batch) -> Tensor:
@@ -51,7 +50,7 @@ class Aligned(Objective):
         """The loss, and `accuracy`: how often the right picture is nearest to a sound, among all of the batch."""
         pictures = self.of_picture(azimuth_bins(self.picture(self.seen(batch)), self.azimuths).flatten(1))
         heard = torch.cat([batch["sound"], batch["partner_sound"]]) if self.time else batch["sound"]
-        sounds, *others = self.of_sound(pool_over_time(self.sound(heard))).split(len(pictures))
+        sounds, *others = self.of_sound(pool_over_time(self.encoder(heard))).split(len(pictures))
         elsewhere = (others[0], batch["partner"]) if self.time else None
         return aligned_loss(pictures, sounds, batch["clip"], self.temperature, elsewhere)
 

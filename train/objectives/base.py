@@ -1,4 +1,4 @@
-"""What every task has in common: a sound encoder that it trains, and the batch fields it needs."""
+"""What every task has in common: an encoder that it trains, and the batch fields it needs."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from dataio.stream.kernels.stft import BINS, columns
 from models.encoder import Encoder
-from models.sound import SoundEncoder
 from models.video import VideoEncoder
+from train.modality import SOUND, Modality, sound_grid
 from train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -23,42 +22,32 @@ class Objective(nn.Module):
     """A task: a module from a batch to a loss, and to metrics for people, all of them 0-dimensional.
 
     FIELDS: batch fields that `forward` reads; the loader makes these and no others (see `train.fields`).
-    sound: the encoder that the task trains, from log power (B, ears, frequencies, columns) to a feature map.
+    MODALITY: what the encoder is fed with.
+    encoder: the encoder that the task trains, from that to a feature map.
     """
 
     FIELDS: ClassVar[tuple[str, ...]] = ()
-    sound: Encoder
+    MODALITY: ClassVar[Modality] = SOUND
+    encoder: Encoder
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
         super().__init__()
-        self.sound = sound
+        self.encoder = encoder
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe, sound: Encoder | None = None) -> Self:
+    def from_recipe(cls, recipe: Recipe, encoder: Encoder | None = None) -> Self:
         """The untrained task of this recipe, with weights from torch's random state.
 
         Args:
-            sound: the encoder to train further; None: a new one.
+            encoder: the one to train further; None: a new one.
         """
-        return cls(recipe, sound or new_encoder(recipe))
+        return cls(recipe, encoder or cls.MODALITY.untrained(recipe))
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         raise NotImplementedError
 
 
 Make = Callable[[], Objective]
-
-
-def new_encoder(recipe: Recipe) -> SoundEncoder:
-    """An untrained sound encoder as the recipe has it."""
-    model = recipe.model
-    ears = 2 * len(recipe.data.pairs)
-    return SoundEncoder(ears, width=model.sound_width, depth=model.sound_depth, pool_time=model.sound_pool_time)
-
-
-def sound_grid(recipe: Recipe) -> tuple[int, int]:
-    """Frequencies and columns of the spectrograms of this recipe."""
-    return BINS, columns(round(recipe.data.sound_seconds * recipe.data.sound_rate))
 
 
 def pooled_size(encoder: Encoder, recipe: Recipe) -> int:

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from models.image import DenseHead, ImageEncoder
+from models.encoder import Encoder
+from models.image import DenseHead
 from train.objectives.base import Batch, Metrics
-from train.objectives.contrast import unit
+from train.objectives.contrast import at_least_float32, unit
 from train.objectives.moco import MoCo, against_queue, own_key
 from train.objectives.momentum import follow, follower
 from train.objectives.queue import KeyQueue
@@ -21,7 +22,7 @@ class DenseCL(MoCo):
 
     steps: Tensor
 
-    def __init__(self, recipe: Recipe, encoder: ImageEncoder) -> None:
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
         super().__init__(recipe, encoder)
         settings = recipe.contrast
         self.dense, self.dense_from = settings.dense, settings.dense_from
@@ -32,11 +33,12 @@ class DenseCL(MoCo):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """The loss; `accuracy` and `dense_accuracy`: how often the own key is the nearest of all."""
-        features = self.encoder(batch["view0"])
+        first, second = (at_least_float32(batch[name]) for name in self.FIELDS)
+        features = self.encoder(first)
         queries = unit(self.head(features))
         cells = unit(self.dense_head(features).flatten(2))  # (N, D, S²)
         self.follow()
-        keys, key_cells, pooled, key_features = self.keys(batch["view1"], self._encode_keys)
+        keys, key_cells, pooled, key_features = self.keys(second, self._encode_keys)
         logits = against_queue(queries, keys, self.queue.keys, self.temperature)
         with torch.no_grad():
             nearest = matches(features.flatten(2), key_features)

@@ -15,8 +15,8 @@ class ForegroundAlignment(Aligned):
 
     FIELDS = ("frames", "mask", "sound", "partner_sound")
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
-        super().__init__(recipe, sound, channels=4)
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder, channels=4)
 
     def seen(self, batch: Batch) -> Tensor:
         middle = at_least_float32(batch["frames"][:, :, batch["frames"].shape[2] // 2])  # the mask is of frame F/2

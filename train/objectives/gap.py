@@ -22,15 +22,15 @@ class TemporalGap(Objective):
 
     FIELDS = ("sound", "partner_sound", "gap")
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
-        super().__init__(recipe, sound)
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder)
         self.huber, self.signed = recipe.objective.huber, recipe.objective.signed
-        self.head = perceptron(3 * pooled_size(sound, recipe), 2 * recipe.model.embedding, 1)
+        self.head = perceptron(3 * pooled_size(encoder, recipe), 2 * recipe.model.embedding, 1)
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """The loss, and `error`: the mean of |δ − δ̂|."""
         count = len(batch["sound"])
-        first, second = pool_over_time(self.sound(torch.cat([batch["sound"], batch["partner_sound"]]))).split(count)
+        first, second = pool_over_time(self.encoder(torch.cat([batch["sound"], batch["partner_sound"]]))).split(count)
         change = second - first
         both = torch.cat([first, second, change if self.signed else change.abs()], dim=1)
         predicted = at_least_float32(self.head(both))[:, 0]

@@ -1,12 +1,14 @@
 """MoCo-v2: two views of a picture find each other among the keys of earlier batches."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from models.image import GlobalHead, ImageEncoder
+from models.encoder import Encoder
+from models.image import GlobalHead
+from train.modality import PICTURE
 from train.objectives.base import Batch, Metrics, Objective
-from train.objectives.contrast import gathered, unit
+from train.objectives.contrast import at_least_float32, gathered, unit
 from train.objectives.momentum import follow, follower, shuffled
 from train.objectives.queue import KeyQueue
 from train.recipe import Recipe
@@ -21,10 +23,10 @@ class MoCo(Objective):
     """
 
     FIELDS = ("view0", "view1")
+    MODALITY = PICTURE
 
-    def __init__(self, recipe: Recipe, encoder: ImageEncoder) -> None:
-        nn.Module.__init__(self)
-        self.encoder = encoder
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder)
         settings = recipe.contrast
         self.momentum, self.temperature, self.groups = settings.momentum, settings.temperature, settings.groups
         self.head = GlobalHead(encoder.out_channels, hidden=settings.hidden, out=settings.out)
@@ -33,9 +35,10 @@ class MoCo(Objective):
 
     def forward(self, batch: Batch) -> tuple[Tensor, Metrics]:
         """The loss, and `accuracy`: how often the own key is the nearest of all."""
-        queries = unit(self.head(self.encoder(batch["view0"])))
+        first, second = (at_least_float32(batch[name]) for name in self.FIELDS)
+        queries = unit(self.head(self.encoder(first)))
         self.follow()
-        (keys,) = self.keys(batch["view1"], lambda view: (unit(self.key_head(self.key_encoder(view))),))
+        (keys,) = self.keys(second, lambda view: (unit(self.key_head(self.key_encoder(view))),))
         logits = against_queue(queries, keys, self.queue.keys, self.temperature)
         self.push(self.queue, keys)
         return own_key(logits), {"accuracy": (logits.detach().argmax(1) == 0).float().mean()}
@@ -64,8 +67,10 @@ def against_queue(queries: Tensor, positives: Tensor, queue: Tensor, temperature
     """Similarities over τ: (M, 1 + K), the positive first. queries, positives: (M, D). queue: (K, D); a copy is used, for it
     changes.
     """
-    own = (queries * positives).sum(1, keepdim=True)
-    return torch.cat([own, queries @ queue.clone().T], dim=1) / temperature
+    with torch.autocast(queries.device.type, enabled=False):  # half precision would blur what is divided by τ
+        queries, positives = at_least_float32(queries), at_least_float32(positives)
+        own = (queries * positives).sum(1, keepdim=True)
+        return torch.cat([own, queries @ queue.to(queries.dtype, copy=True).T], dim=1) / temperature
 
 
 def own_key(logits: Tensor) -> Tensor:

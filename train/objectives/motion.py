@@ -16,8 +16,8 @@ class MotionAlignment(Aligned):
 
     FIELDS = ("flow", "sound", "partner_sound")
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
-        super().__init__(recipe, sound, channels=2)
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder, channels=2)
 
     def seen(self, batch: Batch) -> Tensor:
         flow = batch["flow"]

@@ -40,3 +40,9 @@ class KeyQueue(nn.Module):
         rows = (self.place + torch.arange(count, device=keys.device)) % size  # on the device: nothing waits for it
         self.keys[rows] = keys.to(self.keys.dtype)
         self.place.copy_((self.place + count) % size)
+
+
+def queue_buffers(model: nn.Module) -> list[str]:
+    """Names of the buffers of every queue in a model."""
+    queues = [name for name, module in model.named_modules() if isinstance(module, KeyQueue)]
+    return [name for name, _ in model.named_buffers() if any(name.startswith(f"{queue}.") for queue in queues)]

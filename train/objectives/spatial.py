@@ -21,14 +21,14 @@ class SpatialAlignment(Objective):
 
     FIELDS = ("frames", "sound", "yaw")
 
-    def __init__(self, recipe: Recipe, sound: Encoder) -> None:
-        super().__init__(recipe, sound)
+    def __init__(self, recipe: Recipe, encoder: Encoder) -> None:
+        super().__init__(recipe, encoder)
         model, task = recipe.model, recipe.objective
         self.classes, self.mute = task.yaw_classes, task.mute
         self.video = video_encoder(recipe)
         heads = {"correlation": CorrelationHead, "concat": ConcatHead}
         self.head = heads[model.head](
-            pooled_size(sound, recipe),
+            pooled_size(encoder, recipe),
             self.video.out_channels,
             classes=task.yaw_classes,
             azimuths=model.azimuths,
@@ -48,4 +48,4 @@ class SpatialAlignment(Objective):
 
     def encode_sound(self, sound: Tensor) -> Tensor:
         """Log power (B, ears, 257, 601) to features (B, D)."""
-        return pool_over_time(self.sound(torch.zeros_like(sound) if self.mute == "sound" else sound))
+        return pool_over_time(self.encoder(torch.zeros_like(sound) if self.mute == "sound" else sound))

@@ -1,24 +1,14 @@
 """A set of synthetic scenes on disk: what is written, by whom, and when it counts as complete."""
 
-import json
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from dataio.ingest.generated import Mark, check_workers, spread
 from dataio.ingest.scenes.options import Options
 from dataio.ingest.scenes.recording import scene_name, write_scene
 
-MARKER = "synthetic.json"
-"""Stands in a complete set: format, version and options."""
-
-PLAN = ".synthetic.json.partial"
-"""The same text while the set is being written; renamed to `MARKER` when every scene is there."""
-
-FORMAT = "sonosphere-synthetic"
-VERSION = 1
+MARK = Mark("synthetic.json", "sonosphere-synthetic", 1, "scenes")
 
 
 def write_recordings(
@@ -58,76 +48,19 @@ def write_recordings(
         ValueError: an argument is not allowed, or `out` holds something else.
     """
     options = Options(recordings, seconds, seed, size, fps, rate)
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise ValueError(f"workers={workers!r} is not allowed: it must be a whole number from 1")
+    check_workers(workers)
     out = Path(out)
-    _claim(out, options)
+    MARK.claim(out, asdict(options))
     names = [scene_name(index) for index in range(recordings)]
     missing = [index for index, name in enumerate(names) if not (out / name).is_dir()]
-    if missing and (out / MARKER).exists():
-        os.replace(out / MARKER, out / PLAN)  # the set is not complete any more
+    if missing:
+        MARK.reopen(out)
     for name in sorted(set(names) - {names[index] for index in missing}):
         _tell(on_done, name)
-    for name in _written(out, missing, options, workers):
+    for name in spread(write_scene, [(out, index, options) for index in missing], workers):
         _tell(on_done, name)
-    if not (out / MARKER).exists():
-        os.replace(out / PLAN, out / MARKER)
+    MARK.complete(out)
     return names
-
-
-def _written(out: Path, indices: list[int], options: Options, workers: int) -> Iterator[str]:
-    """Write these scenes and yield each one's name when it is complete."""
-    if workers == 1 or len(indices) <= 1:
-        for index in indices:
-            yield write_scene(out, index, options)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(indices)), multiprocessing.get_context("spawn"))
-    try:
-        futures = [pool.submit(write_scene, out, index, options) for index in indices]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        # after an error, or when the caller is interrupted, what has not begun never begins
-        pool.shutdown(cancel_futures=True)
-
-
-def _claim(out: Path, options: Options) -> None:
-    """Make `out` this set's folder, or see that it is already.
-
-    Raises:
-        ValueError: it is a file, or holds other things, or a set with other options.
-    """
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: give the name of a new or empty folder")
-    out.mkdir(parents=True, exist_ok=True)
-    wanted = {"format": FORMAT, "version": VERSION, "options": json.loads(json.dumps(asdict(options)))}
-    for name in (MARKER, PLAN):
-        if (out / name).exists():
-            _compare(out, _read(out / name), wanted)
-            return
-    temporary = out / (PLAN + ".new")
-    if any(path != temporary for path in out.iterdir()):
-        raise ValueError(f"{out} is neither empty nor a set of synthetic scenes: give the name of a new or empty folder")
-    temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, out / PLAN)
-
-
-def _read(path: Path) -> dict[str, object]:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        facts = None
-    return facts if isinstance(facts, dict) else {}
-
-
-def _compare(out: Path, found: dict[str, object], wanted: dict[str, object]) -> None:
-    old, new = found.get("options"), wanted["options"]
-    if (found.get("format"), found.get("version")) != (FORMAT, VERSION) or not isinstance(old, dict):
-        raise ValueError(f"{out} holds no set of synthetic scenes of this version ({FORMAT} {VERSION}): give a new or empty folder")
-    assert isinstance(new, dict)
-    differing = [f"{name}={old.get(name)!r}" for name in new if old.get(name) != new[name]]
-    if differing:
-        raise ValueError(f"{out} holds scenes made with {', '.join(differing)}: repeat those values, or give a new or empty folder")
 
 
 def _tell(on_done: Callable[[str], None] | None, name: str) -> None:

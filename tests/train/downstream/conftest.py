@@ -10,7 +10,7 @@ from dataio.ingest.encode import EncodeOptions
 from dataio.ingest.executors import local
 from dataio.ingest.scenes import write_recordings
 from train.encoder_file import save_encoder
-from train.objectives.base import new_encoder
+from train.modality import SOUND
 from train.recipe import Recipe
 from train.recipe_file import dump_recipe
 
@@ -55,5 +55,5 @@ def run(judging) -> Path:
     judging.run.mkdir()
     (judging.run / "recipe.yaml").write_text(dump_recipe(judging))
     torch.manual_seed(5)
-    save_encoder(judging.run, new_encoder(judging))
+    save_encoder(judging.run, SOUND.untrained(judging))
     return judging.run

@@ -9,7 +9,7 @@ from train.data import validation_loader
 from train.downstream import DOWNSTREAM
 from train.downstream.base import Downstream
 from train.downstream.held_out import SHOW, collect, held_out_loader, lot
-from train.objectives.base import new_encoder
+from train.modality import SOUND
 from train.recipe import Recipe
 from train.world import World
 
@@ -19,7 +19,7 @@ CLIPS = 8
 
 def made(recipe: Recipe, task: str) -> Downstream:
     torch.manual_seed(4)
-    return DOWNSTREAM[task](recipe, new_encoder(recipe))
+    return DOWNSTREAM[task](recipe, SOUND.untrained(recipe))
 
 
 def with_batches_of(recipe: Recipe, size: int) -> Recipe:

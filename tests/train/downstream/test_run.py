@@ -13,7 +13,7 @@ from train.checkpoint import load_checkpoint
 from train.downstream import DOWNSTREAM
 from train.downstream.run import judge
 from train.encoder_file import load_encoder, save_encoder
-from train.objectives.base import new_encoder
+from train.modality import SOUND
 from train.recipe import Recipe
 
 
@@ -41,12 +41,12 @@ def test_the_encoder_is_frozen_or_learns(judging, run):
     judge(judging, "vr", run / "vr", encoder=run)
     state = load_checkpoint(run / "vr")["model"]
     for name, value in load_encoder(run).state_dict().items():
-        assert torch.equal(state[f"sound.encoder.{name}"], value)
+        assert torch.equal(state[f"encoder.encoder.{name}"], value)
     judge(judging, "vr", run / "vr-supervised", encoder=None)
     learned = load_checkpoint(run / "vr-supervised")["model"]
     torch.manual_seed(judging.seed)
-    began = new_encoder(judging).state_dict()
-    assert any(not torch.equal(learned[f"sound.{name}"], value) for name, value in began.items() if name.endswith("weight"))
+    began = SOUND.untrained(judging).state_dict()
+    assert any(not torch.equal(learned[f"encoder.{name}"], value) for name, value in began.items() if name.endswith("weight"))
 
 
 def test_a_head_with_other_settings_is_not_taken_for_this_one(judging, run):
@@ -59,7 +59,7 @@ def test_a_head_with_other_settings_is_not_taken_for_this_one(judging, run):
 def test_a_head_for_an_encoder_that_was_trained_anew_is_not_taken_for_its(judging, run):
     judge(judging, "sp", run / "sp", encoder=run)
     torch.manual_seed(99)
-    save_encoder(run, new_encoder(judging))
+    save_encoder(run, SOUND.untrained(judging))
     with pytest.raises(ValueError, match="sp holds a head for another encoder"):
         judge(judging, "sp", run / "sp", encoder=run)
 

@@ -8,7 +8,7 @@ from sklearn.metrics import confusion_matrix
 from torchmetrics.functional import jaccard_index
 
 from train.downstream.semantic import IGNORE, RARE, SemanticPrediction, confusion, foreground_miou, iou, weighted_cross_entropy
-from train.objectives.base import new_encoder
+from train.modality import SOUND
 
 CLASSES = 4
 
@@ -84,7 +84,7 @@ def test_a_batch_of_unknown_pixels_teaches_nothing():
 
 @pytest.fixture
 def objective(judging) -> SemanticPrediction:
-    return SemanticPrediction(judging, new_encoder(judging))
+    return SemanticPrediction(judging, SOUND.untrained(judging))
 
 
 def test_unknown_pixels_are_no_class_too_many_but_others_are(objective):

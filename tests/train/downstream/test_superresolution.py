@@ -10,7 +10,7 @@ import torch
 from dataio import ClipLoader, ClipSpec
 from tests.clips import clips_in
 from train.downstream.superresolution import SuperResolution, distance, envelope, envelope_distance, waveform
-from train.objectives.base import new_encoder
+from train.modality import SOUND
 
 RMS = 0.1
 
@@ -97,7 +97,7 @@ def superresolution(judging, **settings) -> SuperResolution:
         }
     )
     torch.manual_seed(2)
-    return SuperResolution(recipe, new_encoder(recipe)).eval()
+    return SuperResolution(recipe, SOUND.untrained(recipe)).eval()
 
 
 def sound(ears: int) -> torch.Tensor:

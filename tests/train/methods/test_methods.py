@@ -17,7 +17,7 @@ from train.methods.distil import Distillation
 from train.methods.euclidean import Euclidean
 from train.methods.incremental import Keeping
 from train.methods.multitask import Joint
-from train.objectives.base import new_encoder
+from train.modality import SOUND
 from train.recipe import Recipe
 from train.recipe_file import load_recipe
 from train.run import train
@@ -37,7 +37,7 @@ def teachers(tasks, tmp_path) -> dict[str, str]:
     for seed, name in enumerate(ALL):
         torch.manual_seed(seed)
         (folder := tmp_path / f"teacher-{name}").mkdir()
-        save_encoder(folder, new_encoder(Recipe.model_validate(tasks)))
+        save_encoder(folder, SOUND.untrained(Recipe.model_validate(tasks)))
         folders[name] = str(folder)
     return folders
 
@@ -134,8 +134,8 @@ def test_incremental_keeps_the_order_of_its_tasks(tasks, teachers):
     first, second = (load_checkpoint(recipe.run / stage)["model"] for stage in ("2-gap", "3-spatial"))
     for name, value in state(Path(teachers["motion"])).items():
         assert torch.equal(first[f"old.encoder.{name}"], value)
-        assert torch.equal(second[f"old.encoder.{name}"], first[f"sound.{name}"])
-    assert same({n: second[f"sound.{n}"] for n in state(recipe.run)}, state(recipe.run))
+        assert torch.equal(second[f"old.encoder.{name}"], first[f"encoder.{name}"])
+    assert same({n: second[f"encoder.{n}"] for n in state(recipe.run)}, state(recipe.run))
 
 
 def test_progressive_columns_keep_what_they_have_learned(tasks, teachers):
@@ -144,7 +144,9 @@ def test_progressive_columns_keep_what_they_have_learned(tasks, teachers):
     last, teacher = state(recipe.run), state(Path(teachers["motion"]))
     assert all(torch.equal(last[f"columns.0.{name}"], value) for name, value in teacher.items())
     middle = load_checkpoint(recipe.run / "2-gap")["model"]
-    assert all(torch.equal(last[name], middle[f"sound.{name}"]) for name in last if name.startswith(("columns.1.", "laterals.1.")))
+    assert all(
+        torch.equal(last[name], middle[f"encoder.{name}"]) for name in last if name.startswith(("columns.1.", "laterals.1."))
+    )
 
 
 def test_who_needs_which_teachers(tasks):
@@ -167,9 +169,9 @@ def test_a_missing_teacher_is_one_sentence(tasks, tmp_path):
 @pytest.mark.parametrize("method", ["concatenate", "euclidean", "contrastive", "incremental", "progressive"])
 def test_a_teacher_with_other_ears_is_one_sentence(tasks, tmp_path, method):
     other = Recipe.model_validate(tasks | {"data": tasks["data"] | {"pairs": ["front", "back"]}})
-    save_encoder(tmp_path, new_encoder(other))
+    save_encoder(tmp_path, SOUND.untrained(other))
     folder = {name: str(tmp_path) for name in ("gap", "spatial")}
-    with pytest.raises(ValueError, match=r"the teacher of 'gap' hears 4 ears, and data\.pairs=\['front'\] are 2"):
+    with pytest.raises(ValueError, match=r"the teacher of 'gap' hears 4 ears; data\.pairs=\['front'\] gives 2"):
         train(named(tasks, method, teachers=folder))
 
 
@@ -182,7 +184,7 @@ def test_a_teacher_with_other_ears_is_one_sentence(tasks, tmp_path, method):
     ],
 )
 def test_a_teacher_of_another_shape_is_one_sentence(tasks, teachers, tmp_path, method, message):
-    save_encoder(tmp_path, new_encoder(Recipe.model_validate(tasks | {"model": tasks["model"] | {"sound_depth": 3}})))
+    save_encoder(tmp_path, SOUND.untrained(Recipe.model_validate(tasks | {"model": tasks["model"] | {"sound_depth": 3}})))
     with pytest.raises(ValueError, match=message):
         train(named(tasks, method, teachers=teachers | {"spatial": str(tmp_path)}))
 
@@ -223,7 +225,7 @@ def sounds(count: int = 4, seed: int = 0) -> torch.Tensor:
 def encoder(recipe: Recipe, seed: int, *, seen: bool = True):
     """An encoder whose batch norm has seen something."""
     torch.manual_seed(seed)
-    made = new_encoder(recipe)
+    made = SOUND.untrained(recipe)
     if seen:
         with torch.no_grad():
             made.train()(sounds(8, seed))
@@ -237,10 +239,10 @@ class Quiet(torch.nn.Module):
 
     def __init__(self, sound) -> None:
         super().__init__()
-        self.sound = sound
+        self.encoder = sound
 
     def forward(self, batch):
-        return 0 * self.sound(batch["sound"]).sum(), {}
+        return 0 * self.encoder(batch["sound"]).sum(), {}
 
 
 def test_nothing_is_moved_at_the_start_and_it_grows(tasks):
@@ -274,7 +276,7 @@ def test_joint_is_the_weighted_sum_and_asks_for_every_field(tasks):
     class Says(torch.nn.Module):
         def __init__(self, value: float, *fields: str) -> None:
             super().__init__()
-            self.value, self.FIELDS, self.sound = value, fields, torch.nn.Identity()
+            self.value, self.FIELDS, self.encoder = value, fields, torch.nn.Identity()
 
         def forward(self, batch):
             return torch.tensor(self.value), {}

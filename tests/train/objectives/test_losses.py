@@ -87,7 +87,7 @@ class Told(TemporalGap):
     def __init__(self, recipe: Recipe, answers: torch.Tensor) -> None:
         torch.nn.Module.__init__(self)
         self.huber, self.signed = recipe.objective.huber, recipe.objective.signed
-        self.sound = lambda sound: sound.new_zeros(len(sound), 1, 1, 1)
+        self.encoder = lambda sound: sound.new_zeros(len(sound), 1, 1, 1)
         self.head = lambda features: answers[:, None]
 
 
@@ -127,7 +127,7 @@ def test_alignment_is_equation_2_both_ways_with_other_times(kind, negatives):
         from models.video import azimuth_bins
 
         pictures = objective.of_picture(azimuth_bins(objective.picture(objective.seen(batch)), 8).flatten(1))
-        sounds, others = (objective.of_sound(pool_over_time(objective.sound(batch[n]))) for n in ("sound", "partner_sound"))
+        sounds, others = (objective.of_sound(pool_over_time(objective.encoder(batch[n]))) for n in ("sound", "partner_sound"))
     own = torch.arange(4)
     expected = by_loops(sounds, pictures, own, 0.1)
     if "time" in negatives:

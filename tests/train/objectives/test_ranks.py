@@ -47,7 +47,7 @@ class Gap(TemporalGap):
     def __init__(self) -> None:
         nn.Module.__init__(self)
         self.huber, self.signed = 0.5, True
-        self.sound = nn.Identity()
+        self.encoder = nn.Identity()
         self.head = lambda both: both.sum(1, keepdim=True)
 
 
@@ -56,7 +56,7 @@ class Moved(Keeping):
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
-        self.sound, self.old = nn.Identity(), lambda features: features.detach().roll(1, -1)
+        self.encoder, self.old = nn.Identity(), lambda features: features.detach().roll(1, -1)
 
 
 def contrastive(student, teacher):
