@@ -13,6 +13,7 @@ from dataio.cli.common import JsonOption
 def register(app: typer.Typer) -> None:
     """Add this room's commands to the front door."""
     import benchmarks.builder.cli
+    import benchmarks.contrast.cli
     import benchmarks.loader.cli
     import benchmarks.ssl.cli  # noqa: F401  each adds its commands to `bench`
 

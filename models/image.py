@@ -31,7 +31,8 @@ class ImageEncoder(Encoder):
         self.trunk = _KINDS[kind](weights=None)
         self.out_channels = int(self.trunk.fc.in_features)
         self.trunk.fc = nn.Identity()
-        self.to(memory_format=torch.channels_last)  # as convolutions are fastest, on CPUs and on tensor cores
+        # as convolutions are fastest, on CPUs and on tensor cores; torch's types do not know this form
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def description(self) -> dict[str, Any]:

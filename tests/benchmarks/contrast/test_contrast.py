@@ -1,0 +1,98 @@
+"""The bench of contrastive learning, in small; and its dense probe on features that are known."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.contrast import material
+from benchmarks.contrast.bench import Plan, chosen, contrast, markdown
+from benchmarks.contrast.cells import cells, miou, probe, truth
+from benchmarks.contrast.material import Scenes, scenes
+from models.image import ImageEncoder
+from train.log import VALIDATION, read_log
+
+
+class Told(torch.nn.Module):
+    """An encoder whose cells say the class outright, as the red channel does in `painted`."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        red = torch.nn.functional.avg_pool2d(pictures[:, :1], 8)
+        return torch.cat([(red - level / 255 / 0.229 + 0.485 / 0.229).square().neg().mul(1e3).exp() for level in (0, 50, 100)], 1)
+
+
+def painted(seed: int, count: int = 20) -> Scenes:
+    classes = np.random.default_rng(seed).integers(0, 3, (count, 4, 4), np.uint8).repeat(8, 1).repeat(8, 2)
+    return Scenes(np.stack([50 * classes, 0 * classes, 0 * classes], 3), classes)
+
+
+def test_the_probe_finds_what_cells_say():
+    found = probe(Told(), painted(0), painted(1))
+    assert found.miou == 1 and found.foreground == 1 and found.maps.shape == (20, 4, 4)
+
+
+def test_the_probe_finds_nothing_where_nothing_is():
+    blind = painted(1)
+    shuffled = Scenes(blind.pictures, blind.classes[::-1].copy())
+    found = probe(Told(), painted(0), shuffled)
+    assert found.foreground < 0.5 and found.miou < 0.4
+
+
+def test_the_class_of_a_cell_is_that_of_most_of_its_pixels():
+    classes = np.zeros((1, 4, 4), np.uint8)
+    classes[0, :2, 2:] = [[7, 7], [7, 0]]
+    classes[0, 2:, :2] = [[3, 0], [3, 0]]  # as many of both: the lower one
+    assert truth(classes, 2, 2).tolist() == [[[0, 7], [0, 0]]]
+
+
+def test_miou_by_hand():
+    right, told = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 3])
+    assert miou(told, right) == pytest.approx((1 / 2 + 2 / 3 + 0) / 3)
+
+
+def test_cells_are_those_of_the_encoder():
+    torch.manual_seed(0)
+    encoder, some = ImageEncoder("resnet18").eval(), scenes(0, 3)
+    found = cells(encoder, some.pictures, batch=2)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    given = (torch.from_numpy(some.pictures).float() / 255 - mean) / std
+    expected = encoder(given.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).detach()
+    assert found.shape == (3, material.SIDE // 32, material.SIDE // 32, 512)
+    assert np.allclose(found, expected.numpy(), atol=1e-4)
+    assert set(np.unique(some.classes)) <= set(range(21)) and 0 in some.classes
+
+
+def test_rows_bring_what_they_start_from():
+    assert [row.name for row in chosen(("densecl-moco", "random"))] == ["random", "densecl", "densecl-moco"]
+    with pytest.raises(ValueError, match="rows=mocco is not known; allowed: random, moco"):
+        chosen(("mocco",))
+
+
+def test_the_whole_bench_in_small(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.contrast.bench.LEARN", 12)
+    monkeypatch.setattr("benchmarks.contrast.bench.JUDGE", 6)
+    settings = (
+        "optim.epochs=1",
+        "compute_threads=1",
+        "views.size=32",
+        "views.blur=[0.1,1.0]",
+        "contrast.queue=64",
+        "optim.warmup_steps=1",
+    )
+    plan = Plan(tmp_path, pictures=160, rows=("random", "moco-densecl"), settings=settings)
+    told: list[str] = []
+    report = contrast(plan, told.append)
+    assert [result["row"] for result in report["results"]] == ["random", "moco", "moco-densecl"]
+    assert all(0 <= result[key] <= 1 for result in report["results"] for key in ("knn", "miou", "foreground"))
+    assert report["above_random"]["random"] == 0
+    (line,) = read_log(tmp_path / "seed-0" / "moco", VALIDATION)
+    moco = next(result for result in report["results"] if result["row"] == "moco")
+    assert line["knn"] == pytest.approx(moco["knn"])  # what it said while it learned is what its file says
+    assert (tmp_path / "cells.png").read_bytes()[:4] == (tmp_path / "curve.png").read_bytes()[:4] == b"\x89PNG"
+    table = markdown(report)
+    assert table.count("\n") == 5 and "MoCo-v2, then DenseCL" in table
+
+    again = contrast(plan, told.append)
+    same = [json.dumps(result) for result in report["results"]]
+    assert [json.dumps(result) for result in again["results"]] == same  # nothing was trained anew, not even the clock
