@@ -236,7 +236,7 @@ def differences(old: Recipe, new: Recipe) -> list[str]:
     ]
 
 
-def flat(recipe: Recipe) -> dict[str, object]:
+def flat(recipe: BaseModel) -> dict[str, object]:
     """Every setting under its dotted name, as plain values (lists, strings, numbers)."""
     found: dict[str, object] = {}
 

@@ -1,95 +1,19 @@
-"""Reading and writing recipe files: YAML in, `Recipe` out, and one clear sentence when something in it is wrong."""
+"""Recipes of training, as files."""
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
-from pydantic import BaseModel, ValidationError
 
 from train.recipe import Recipe
+from train.settings_file import dump_settings, load_settings
 
 RECIPES = Path(__file__).parent / "recipes"
 
 
 def load_recipe(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe.
-
-    Args:
-        name_or_path: the name of a recipe of this package (`spatial`), or a path to a YAML file.
-        overrides: `section.key=value`, as on the command line; a value is read as YAML (`augment=[turn]`) and typed by the recipe.
-
-    Raises:
-        FileNotFoundError: there is no such recipe.
-        ValueError: the file is no YAML mapping, or a key or a value is not allowed; the message names it.
-    """
-    path = _find(name_or_path)
-    try:
-        settings = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} should hold settings as `key: value`; it holds {type(settings).__name__}")
-    overridden = {_override(settings, text) for text in overrides}
-    try:
-        return Recipe.model_validate(settings)
-    except ValidationError as error:
-        problems = [_explain(problem, path, overridden) for problem in error.errors()]
-        raise ValueError("; ".join(dict.fromkeys(problems))) from None
+    """The recipe of this name (`spatial`) or path; see `load_settings`."""
+    return load_settings(Recipe, RECIPES, name_or_path, overrides)
 
 
 def dump_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML with every setting spelled out; `load_recipe` reads it back to an equal recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
-
-
-def _find(name_or_path: str | Path) -> Path:
-    for path in (RECIPES / f"{name_or_path}.yaml", Path(name_or_path)):
-        if path.is_file():
-            return path
-    names = sorted(path.stem for path in RECIPES.glob("*.yaml"))
-    raise FileNotFoundError(f"there is no recipe {str(name_or_path)!r}: give one of {', '.join(names)}, or the path of a YAML file")
-
-
-def _override(settings: dict[str, Any], text: str) -> str:
-    """Put one `section.key=value` into the settings; returns its dotted key."""
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise ValueError(f"override {text!r} should read key=value, for instance optim.lr=3e-4")
-    *sections, last = key.split(".")
-    place = settings
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise ValueError(f"override {text!r}: {section!r} is a value and has no settings of its own")
-    try:
-        place[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ValueError(f"override {text!r}: {value!r} is not a value that YAML can read") from None
-    return key
-
-
-def _explain(problem: Any, path: Path, overridden: set[str]) -> str:
-    """One of pydantic's errors as a sentence with the key, its place and what is allowed."""
-    loc = [part for part in problem["loc"] if isinstance(part, str)]
-    dotted = ".".join(loc)
-    on_command_line = any(key == dotted or key.startswith(f"{dotted}.") for key in overridden)
-    place = "the command line" if on_command_line else str(path)
-    if problem["type"] == "extra_forbidden":
-        section = ".".join(loc[:-1])
-        where = f"section {section!r}" if section else "the top level"
-        return f"unknown key {dotted!r} in {where} of the recipe ({place}); {_suggest(loc)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    given = "" if problem["type"] in ("missing", "value_error") else f", not {problem['input']!r}"
-    return f"{dotted or 'recipe'} in {place}: {message}{given}"
-
-
-def _suggest(loc: list[str]) -> str:
-    allowed: type[BaseModel] = Recipe
-    for section in loc[:-1]:
-        allowed = allowed.model_fields[section].annotation  # type: ignore[assignment]
-    names = list(allowed.model_fields)
-    near = difflib.get_close_matches(loc[-1], names, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"allowed here: {', '.join(names)}"
+    """The recipe as YAML, which `load_recipe` reads back to an equal one."""
+    return dump_settings(recipe)
