@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
+from models.encoder import Encoder
 from train.data import once_loader, validation_loader
 from train.fields import spec_of
-from train.modality import PICTURE
+from train.modality import PICTURE, SOUND, Modality
 from train.neighbours import knn_accuracy, leave_one_out_accuracy
 from train.objectives.base import Objective
 from train.recipe import Recipe
@@ -38,31 +39,43 @@ def neighbours(objective: Objective, recipe: Recipe, world: World) -> dict[str, 
 
     The features are the encoder's, pooled, without augmentation; the same clips every time.
     """
-    settings = recipe.neighbours
-    if not settings.k:
+    if not recipe.neighbours.k:
         return {}
+    of = picture_neighbours if objective.MODALITY is PICTURE else clip_neighbours
     objective.eval()
-    asked, truth = _features(objective, recipe, world, "val")
-    if objective.MODALITY is PICTURE:
-        bank, names = _features(objective, recipe, world, "train", most=settings.bank)
-        found = knn_accuracy(bank, names, asked, truth, k=settings.k, temperature=settings.temperature)
-    else:
-        found = leave_one_out_accuracy(asked, truth, k=settings.k, temperature=settings.temperature)
+    found = of(objective.encoder, recipe, world, "val")
     objective.train()
     return {"knn": found}
 
 
-def _features(objective: Objective, recipe: Recipe, world: World, split: str, *, most: int | None = None) -> tuple[Tensor, Tensor]:
-    """Pooled features (N, D) of a split, or of about `most` of its clips, and classes or recordings (N,), from all processes."""
-    modality = objective.MODALITY
-    label = "label" if modality is PICTURE else "recording"
+@torch.no_grad()
+def picture_neighbours(encoder: Encoder, recipe: Recipe, world: World, split: str) -> float:
+    """Pictures of a split, told by their class among those of the split train."""
+    settings = recipe.neighbours
+    asked, truth = _features(encoder, PICTURE, recipe, world, split, "label")
+    bank, names = _features(encoder, PICTURE, recipe, world, "train", "label", most=settings.bank)
+    return knn_accuracy(bank, names, asked, truth, k=settings.k, temperature=settings.temperature)
+
+
+@torch.no_grad()
+def clip_neighbours(encoder: Encoder, recipe: Recipe, world: World, split: str) -> float:
+    """Sounds of a split, told by their recording among all others of the split."""
+    settings = recipe.neighbours
+    features, recording = _features(encoder, SOUND, recipe, world, split, "recording")
+    return leave_one_out_accuracy(features, recording, k=settings.k, temperature=settings.temperature)
+
+
+def _features(
+    encoder: Encoder, modality: Modality, recipe: Recipe, world: World, split: str, label: str, *, most: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Pooled features (N, D) of a split, or of about `most` of its clips, and their labels (N,), from all processes."""
     features, labels, count = [], [], 0
     spec = spec_of(recipe, (modality.field,), augment=False)
     with once_loader(recipe, world, spec, split=split) as loader:
         for batch in loader:
             if most is not None and count * world.size >= most:
                 break
-            features.append(modality.pool(objective.encoder(batch[modality.field].float())).float())
+            features.append(modality.pool(encoder(batch[modality.field].float())).float())
             labels.append(batch[label])
             count += len(batch[label])
     return world.rows(torch.cat(features)), world.rows(torch.cat(labels))

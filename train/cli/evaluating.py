@@ -1,4 +1,4 @@
-"""`sonosphere train` and `sonosphere evaluate`. Nothing heavy is imported before a command runs."""
+"""`sonosphere evaluate` and `sonosphere detect`."""
 
 import json
 from pathlib import Path
@@ -6,34 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-TASKS = ("spatial", "sp", "s3r", "vr")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this room's commands to the front door."""
-    app.command()(train)
-    app.command()(evaluate)
-
-
-def train(
-    recipe: Annotated[str, typer.Argument(help="Name of a recipe (spatial, sound-laptop, …) or path of a YAML file.")],
-    settings: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the recipe's.")
-    ] = None,
-) -> None:
-    """Train by a recipe; goes on by itself where the run folder shows that it stopped.
-
-    Also under torchrun: torchrun --nproc-per-node 8 -m sonosphere train RECIPE
-    """
-    from train.recipe_file import load_recipe
-
-    loaded = load_recipe(recipe, settings or [])
-
-    from train.run import train as run_recipe
-
-    result = run_recipe(loaded)
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
+PICTURES = ("knn", "voc07")
+TASKS = ("spatial", "sp", "s3r", "vr", *PICTURES)
 
 
 def evaluate(
@@ -50,11 +24,13 @@ def evaluate(
             help="sp, s3r, vr: train a new encoder with the head, by the recipe of RUN: what learning from truth alone comes to.",
         ),
     ] = False,
-    data: Annotated[str | None, typer.Option(help="Shards; by default those it was trained on.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Shards, by default those it was trained on; for voc07 the folder of VOCdevkit.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Split of the shards whose clips are held out.")] = "val",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result there; - for standard output.")] = None,
 ) -> None:
-    """Evaluate a run on recordings that it did not train on.
+    """Evaluate a run on what it did not train on: recordings, or pictures.
 
     spatial: which way was the picture turned against the sound? The run's own heads, with controls; needs a run of that task.
 
@@ -70,6 +46,11 @@ def evaluate(
     vr: video retrieval. Which of all held-out clips does a sound belong to? Figure of merit: percent of sounds whose clip is among
     the first 10. Needs pictures and sound only.
 
+    knn: encoders of pictures. How often the nearest pictures of the training split tell the class of a held-out one.
+
+    voc07: encoders of pictures. Linear SVMs on frozen features by the protocol of the field, on --data, the folder that holds
+    VOCdevkit/VOC2007. Figure of merit: mean average precision. Writes RUN/voc07/result.json.
+
     Also under torchrun: torchrun --nproc-per-node 8 -m sonosphere evaluate RUN --task sp
     """
     if task not in TASKS:
@@ -80,6 +61,9 @@ def evaluate(
             raise ValueError(f"{given} is for --task sp, s3r or vr: spatial evaluates the run's own heads as they are")
         _spatial(run, data, split, json_file)
         return
+    if task in PICTURES:
+        _pictures(run, task, settings or [], data, split, json_file)
+        return
     from train.downstream.command import first_process, judge_run, sentence
 
     found, result = judge_run(run, task, settings or [], supervised=supervised, data=data, split=split)
@@ -87,6 +71,46 @@ def evaluate(
         raise typer.Exit(result.exit_code)
     if first_process():
         _tell(found, sentence(found, result.run), json_file)
+
+
+def detect(
+    recipe: Annotated[str, typer.Argument(help="Name of a recipe (coco-1x, coco-tiny) or path of a YAML file.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings that replace the recipe's.")
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="Folder of a run, whose encoder of pictures it starts from; by default a random one.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result there; - for standard output.")] = None,
+) -> None:
+    """Train a detector on data in COCO's format from an encoder of pictures, and judge it: box and mask AP.
+
+    Mask R-CNN on a feature pyramid; all of the backbone learns. Goes on by itself where its run folder shows that it stopped.
+    Writes result.json and figure.png there.
+
+    sonosphere detect coco-1x --encoder runs/images run=runs/coco data.train=COCO/annotations/instances_train2017.json …
+
+    Also under torchrun: torchrun --nproc-per-node 8 -m sonosphere detect coco-1x --encoder runs/images
+    """
+    from train.downstream.command import first_process
+    from train.downstream.detection.run import detect as judge
+    from train.downstream.detection.settings_file import load_detection
+    from train.encoder_file import load_encoder
+
+    loaded = load_detection(recipe, settings or [])
+    found, code = judge(loaded, load_encoder(encoder) if encoder else None)
+    if found is None:
+        raise typer.Exit(code)
+    if first_process():
+        box, mask = (100 * found[f"{what}_ap"] for what in ("box", "mask"))
+        _tell(found, f"coco on {found['pictures']} pictures: box AP {box:.1f}, mask AP {mask:.1f}; {loaded.run}", json_file)
+
+
+def _pictures(run: Path, task: str, settings: list[str], data: str | None, split: str, json_file: Path | None) -> None:
+    from train.downstream.images.command import judge_pictures
+
+    found, line = judge_pictures(run, task, settings, data=data, split=split, say=lambda text: typer.echo(f"· {text}", err=True))
+    _tell(found, line, json_file)
 
 
 def _spatial(run: Path, data: str | None, split: str, json_file: Path | None) -> None:
