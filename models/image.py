@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
@@ -31,8 +30,6 @@ class ImageEncoder(Encoder):
         self.trunk = _KINDS[kind](weights=None)
         self.out_channels = int(self.trunk.fc.in_features)
         self.trunk.fc = nn.Identity()
-        # as convolutions are fastest, on CPUs and on tensor cores; torch's types do not know this form
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def description(self) -> dict[str, Any]:
@@ -43,7 +40,7 @@ class ImageEncoder(Encoder):
 
     def forward(self, pictures: Tensor) -> Tensor:
         t = self.trunk
-        x = t.maxpool(t.relu(t.bn1(t.conv1(pictures.contiguous(memory_format=torch.channels_last)))))
+        x = t.maxpool(t.relu(t.bn1(t.conv1(pictures))))
         return t.layer4(t.layer3(t.layer2(t.layer1(x))))
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-LEVELS = ((55.0, 85.0), (112.0, 143.0), (170.0, 200.0))
-"""Ranges of brightness. Two colours that touch are of different levels, so that the edge between them is seen in grey as well."""
+GROUND = (120.0, 135.0)
+"""Range of the ground's brightness."""
+
+DARK, BRIGHT = (50.0, 70.0), (185.0, 205.0)
+"""Ranges of brightness of an object's two colours: edges are seen in grey as well, and brightness hardly tells pictures apart."""
 
 CHROMA = (10.0, 45.0)
-GROUND_CHROMA = (0.0, 12.0)
-"""Ranges of colour strength. The ground is paler than the objects: it fills most of a crop, and if its colour told one picture from
-another, learning to tell them apart would ask for nothing else."""
+"""Range of colour strength, of the ground too. Hues are anything: a nuisance, which augmentation can take away."""
 
 _LOWEST, _HIGHEST = 6.0, 249.0
 
@@ -26,10 +27,10 @@ class Palette:
 
 
 def draw_palette(rng: Generator, objects: int) -> Palette:
-    """Colours for a picture of this many objects: hues over the whole circle, and the three levels in any order."""
-    order = rng.permutation(len(LEVELS))
-    ground = _colour(rng, LEVELS[order[0]], GROUND_CHROMA)
-    pairs = np.array([[_colour(rng, LEVELS[level], CHROMA) for level in rng.permutation(order[1:])] for _ in range(objects)])
+    """Colours for a picture of this many objects: hues over the whole circle, and of each object either colour the brighter."""
+    ground = _colour(rng, GROUND)
+    orders = ((DARK, BRIGHT), (BRIGHT, DARK))
+    pairs = np.array([[_colour(rng, level) for level in orders[rng.integers(2)]] for _ in range(objects)])
     return Palette(ground, pairs)
 
 
@@ -39,9 +40,9 @@ def tint(chroma: float, hue: float) -> np.ndarray:
     return np.array([1.402 * red, -0.344136 * blue - 0.714136 * red, 1.772 * blue])
 
 
-def _colour(rng: Generator, level: tuple[float, float], chroma: tuple[float, float]) -> np.ndarray:
+def _colour(rng: Generator, level: tuple[float, float]) -> np.ndarray:
     light = rng.uniform(*level)
-    shift = tint(rng.uniform(*chroma), rng.uniform(0.0, 2.0 * math.pi))
+    shift = tint(rng.uniform(*CHROMA), rng.uniform(0.0, 2.0 * math.pi))
     # paler, where a strong colour could not be as dark or as bright as this
     scale = min(1.0, (_HIGHEST - light) / shift.max(), (_LOWEST - light) / shift.min())
     return light + scale * shift

@@ -10,10 +10,10 @@ from dataio.ingest.shapes.colours import tint
 CELLS = (3, 6)
 """Cells of the clouds' two layers along a side."""
 
-CLOUD_LIGHT, CLOUD_TINT = 8.0, 3.0
+CLOUD_LIGHT, CLOUD_TINT = 4.0, 3.0
 """Standard deviations of the clouds' corners, of the coarser layer, in grey levels; the finer has half."""
 
-STRONGEST = 16.0  # grey levels of a smear or line
+STRONGEST = 10.0  # grey levels of a smear or line
 
 
 def ground(rng: Generator, colour: np.ndarray, size: int) -> np.ndarray:

@@ -15,7 +15,7 @@ DIAMETERS = (0.52, 0.68)
 """Range of an object's diameter as a share of the side; a disc is as wide as this, a star half as much again. So most crops of a
 picture hold a good part of its object."""
 
-SHADING = 0.14  # of the brightness, from the middle to a side
+SHADING = 0.08  # of the brightness, from the middle to a side
 NOISE = (1.5, 4.0)  # standard deviation in grey levels
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dataio.ingest.shapes import CLASSES, SPLITS, picture
-from dataio.ingest.shapes.colours import LEVELS, draw_palette
+from dataio.ingest.shapes.colours import BRIGHT, DARK, GROUND, draw_palette
 from dataio.ingest.shapes.picture import DIAMETERS, generator
 from dataio.ingest.shapes.shapes import AREA, RADIUS
 from dataio.ingest.shapes.textures import TEXTURES
@@ -112,10 +112,11 @@ def test_colours_have_every_hue_and_keep_their_brightness() -> None:
     colours = np.array([[p.ground, *p.objects[0]] for p in palettes])
     assert colours.min() >= 6.0 - 1e-9 and colours.max() <= 249.0 + 1e-9
     luma = np.sort(colours @ LUMA, 1)
-    for level, (low, high) in enumerate(LEVELS):
+    for level, (low, high) in enumerate((DARK, GROUND, BRIGHT)):
         assert luma[:, level].min() > low - 0.01 and luma[:, level].max() < high + 0.01
-    for part in range(3):  # the ground, and either colour of the object, are as likely to be the lightest
-        assert 100 < np.count_nonzero((colours @ LUMA).argmax(1) == part) < 170
+    assert (np.abs(luma[:, 1] - colours[:, 0] @ LUMA) < 1e-9).all()  # the ground lies between
+    assert 160 < np.count_nonzero((colours @ LUMA).argmax(1) == 1) < 240  # either colour of the object may be the brighter
+    for part in range(3):
         blue, red = (colours[:, part] @ row for row in ([-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]))
         sectors = np.histogram(np.arctan2(red, blue), 8, (-math.pi, math.pi))[0]
         assert sectors.min() > 25 and sectors.max() < 80
