@@ -102,6 +102,7 @@ def _fit(
     schedule = make_schedule(optimizer, optim, total)
     scaler = torch.amp.GradScaler(world.device.type, enabled=recipe.precision == "fp16")
     autocast = torch.autocast(world.device.type, DTYPES[recipe.precision], enabled=recipe.precision != "fp32")
+    facts = {"total": total, "joint": joint, "clips": loader.clips}
     parts: dict[str, Any] = {"model": objective, "optimizer": optimizer, "schedule": schedule, "scaler": scaler, "loader": loader}
 
     first = step = 0
@@ -126,7 +127,7 @@ def _fit(
             log.flush()  # first, because it refuses to go on with a loss that is not finite
             if world.first:
                 state = {name: part.state_dict() for name, part in parts.items()}
-                save_checkpoint(recipe.run, state | {"step": step, "total": total, "joint": joint, "random": random_states()})
+                save_checkpoint(recipe.run, state | facts | {"step": step, "random": random_states()})
 
         stop = False
         waited = 0.0

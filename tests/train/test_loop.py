@@ -46,7 +46,9 @@ def test_a_whole_run_writes_what_it_promises(recipe):
     assert [line["step"] for line in read_log(recipe.run, VALIDATION)] == [6]
     assert load_recipe(recipe.run / "recipe.yaml") == recipe
     assert list((recipe.run / "tensorboard").glob("events.*"))
-    assert set(load_checkpoint(recipe.run)) == {"model", "optimizer", "schedule", "scaler", "loader", "step", "total", "random"}
+    parts = {"model", "optimizer", "schedule", "scaler", "loader", "random"}
+    assert set(saved := load_checkpoint(recipe.run)) == parts | {"step", "total", "joint", "clips"}
+    assert (saved["joint"], saved["clips"]) == (4, 12)
 
 
 def test_interrupted_and_resumed_losses_are_bit_identical(settings, tmp_path):
