@@ -64,9 +64,11 @@ def evaluate_spatial(
 
     Raises:
         FileNotFoundError: no such run, or no such shards.
-        ValueError: the split is empty.
+        ValueError: the split is empty, or the run is of another task.
     """
     recipe, saved = read_run(run)
+    if (learned := recipe.objective.name if recipe.method.name == "single" else recipe.method.name) != "spatial":
+        raise ValueError(f"{run} learned {learned}: only a run of the task spatial has the heads that spatial evaluates")
     objective = SpatialAlignment.from_recipe(recipe)
     objective.load_state_dict(saved["model"])
     objective.to(pick_device(device)).eval()

@@ -105,6 +105,7 @@ def test_what_cannot_be_is_one_sentence(trained, tmp_path, stills):
     assert "gone.pth" in said("import", tmp_path / "gone.pth", tmp_path / "new")
     assert "form 'onnx' of an export is not known" in said("export", trained.run, tmp_path / "out", "--format", "onnx")
     assert "no run folder" in said("export", tmp_path / "nothing", tmp_path / "out")
+    assert "learned moco: only a run of the task spatial has" in said("evaluate", trained.run)
     assert "voc07 needs --data" in said("evaluate", trained.run, "--task", "voc07")
     assert "VOC2007" in said("evaluate", trained.run, "--task", "voc07", "--data", stills)
     assert "there is no recipe 'coco'" in said("detect", "coco", "--encoder", trained.run)
