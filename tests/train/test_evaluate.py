@@ -96,7 +96,7 @@ def test_evaluate_writes_json_and_says_the_result(run, tmp_path):
 
 def test_an_unknown_task_lists_those_there_are(run):
     done = CliRunner().invoke(command_line(), ["evaluate", str(run), "--task", "spatail"])
-    assert str(done.exception) == "--task 'spatail' is not known; allowed: spatial, sp, s3r, vr"
+    assert str(done.exception) == "--task 'spatail' is not known; allowed: spatial, sp, s3r, vr, knn, voc07"
 
 
 def test_train_from_the_command_line(settings, tmp_path):

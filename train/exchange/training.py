@@ -87,7 +87,8 @@ def fingerprints(facts: Facts) -> list[str]:
 def _program(facts: Facts) -> list[str]:
     noted = facts.environment or {}
     told = {"commit": None, "packages": None} | noted
-    return [f"- {escaped(printed(name))}: {NOT if value is None else escaped(printed(value)) or 'none'}" for name, value in told.items()]
+    values = {name: NOT if value is None else escaped(printed(value)) or "none" for name, value in told.items()}
+    return [f"- {escaped(printed(name))}: {value}" for name, value in values.items()]
 
 
 def _row(stage: Stage) -> tuple[str, ...]:
