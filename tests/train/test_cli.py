@@ -57,7 +57,7 @@ def test_other_shards_by_data(run, tmp_path, judged):  # noqa: F811
 
 
 def test_errors_are_sentences(run, tmp_path):  # noqa: F811
-    assert said(run, "--task", "ps") == "--task 'ps' is not known; allowed: spatial, sp, s3r, vr"
+    assert said(run, "--task", "ps") == "--task 'ps' is not known; allowed: spatial, sp, s3r, vr, knn, voc07"
     assert said(tmp_path, "--task", "sp").startswith(f"{tmp_path} is no run folder")
     assert "unknown key 'downstream.widht'" in said(run, "--task", "sp", "downstream.widht=3")
     assert (

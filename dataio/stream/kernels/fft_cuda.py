@@ -2,9 +2,9 @@
 
 A lane is one frame of one ear, so nothing is shuffled and no twiddle differs within a warp. Each of eight warps takes two of the 16
 transforms of either pass, in registers: rows w and w + 8 in the first, columns w and 16 - w in the second (warp 0: columns 0 and
-8), which hold each other's mirror images, so that bins k and 256 - k are unpacked where they are. Between the passes, real parts and
-then imaginary parts go through 32 KiB of shared memory: a quarter of what both parts of both ears would need with a copy of the
-samples beside them, and little enough for three blocks, or two and a large first-level cache.
+8), which hold each other's mirror images, so that bins k and 256 - k are unpacked where they are. Between the passes, real parts
+and then imaginary parts go through 32 KiB of shared memory: a quarter of what both parts of both ears would need with a copy of
+the samples beside them, and little enough for three blocks, or two and a large first-level cache.
 """
 
 from typing import Any

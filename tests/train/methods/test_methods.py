@@ -18,6 +18,7 @@ from train.methods.euclidean import Euclidean
 from train.methods.incremental import Keeping
 from train.methods.multitask import Joint
 from train.modality import SOUND
+from train.objectives.base import Objective
 from train.recipe import Recipe
 from train.recipe_file import load_recipe
 from train.run import train
@@ -179,8 +180,8 @@ def test_a_teacher_with_other_ears_is_one_sentence(tasks, tmp_path, method):
     ("method", "message"),
     [
         ("concatenate", "the encoders give maps of different sizes"),
-        ("euclidean", "the teacher of 'spatial' gives maps of 32x6 and the student of 16x3: model.sound_depth"),
-        ("contrastive", "the teacher of 'spatial' gives maps of 32x6 and the student of 16x3: model.sound_depth"),
+        ("euclidean", "the teacher of 'spatial' gives maps of 32x6 and the student of 16x3: the settings of `model`"),
+        ("contrastive", "the teacher of 'spatial' gives maps of 32x6 and the student of 16x3: the settings of `model`"),
     ],
 )
 def test_a_teacher_of_another_shape_is_one_sentence(tasks, teachers, tmp_path, method, message):
@@ -232,14 +233,13 @@ def encoder(recipe: Recipe, seed: int, *, seen: bool = True):
     return made
 
 
-class Quiet(torch.nn.Module):
+class Quiet(Objective):
     """A task that asks nothing, but moves batch norm as any does."""
 
     FIELDS = ("sound",)
 
     def __init__(self, sound) -> None:
-        super().__init__()
-        self.encoder = sound
+        super().__init__(None, sound)
 
     def forward(self, batch):
         return 0 * self.encoder(batch["sound"]).sum(), {}
@@ -273,10 +273,10 @@ def test_nothing_is_moved_at_the_start_and_it_grows(tasks):
 
 
 def test_joint_is_the_weighted_sum_and_asks_for_every_field(tasks):
-    class Says(torch.nn.Module):
+    class Says(Objective):
         def __init__(self, value: float, *fields: str) -> None:
-            super().__init__()
-            self.value, self.FIELDS, self.encoder = value, fields, torch.nn.Identity()
+            super().__init__(None, torch.nn.Identity())
+            self.value, self.FIELDS = value, fields
 
         def forward(self, batch):
             return torch.tensor(self.value), {}
@@ -310,7 +310,7 @@ def test_teachers_never_change_and_students_do(tasks, kind):
     teacher, student = encoder(recipe, 1), encoder(recipe, 2, seen=False)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     began = {name: value.clone() for name, value in student.state_dict().items()}
-    objective: Distillation = kind(student, {"gap": teacher}, *([0.1] if kind is Contrastive else [])).train()
+    objective: Distillation = kind(SOUND, student, {"gap": teacher}, *([0.1] if kind is Contrastive else [])).train()
     optimizer = torch.optim.Adam([p for p in objective.parameters() if p.requires_grad], lr=0.01)
     losses = []
     for _ in range(6):
