@@ -72,15 +72,19 @@ def read_facts(run: Path) -> Facts:
     )
 
 
-def changed(settings: BaseModel, prefix: str = "") -> dict[str, Any]:
-    """Settings that are not the defaults of their group, as plain values by dotted name; those without a default always."""
+def changed(settings: BaseModel, prefix: str = "", default: BaseModel | None = None) -> dict[str, Any]:
+    """Settings that are not the defaults, as plain values by dotted name; those without a default always.
+
+    default: of this group, where the group above sets another than the fields' own.
+    """
     found: dict[str, Any] = {}
     plain = settings.model_dump(mode="json")
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
+        usual = field.get_default(call_default_factory=True) if default is None else getattr(default, name)
         if isinstance(value, BaseModel):
-            found |= changed(value, f"{prefix}{name}.")
-        elif field.is_required() or value != field.get_default(call_default_factory=True):
+            found |= changed(value, f"{prefix}{name}.", usual if isinstance(usual, BaseModel) else None)
+        elif (default is None and field.is_required()) or value != usual:
             found[prefix + name] = without_places(plain[name])
     return found
 

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
@@ -24,12 +24,14 @@ def points(ranking: list[tuple[bool, int]]) -> list[tuple[Fraction, Fraction]]:
     return found
 
 
+@settings(deadline=None)
 @given(RANKINGS)
 def test_eleven_points_are_those_of_a_loop(ranking):
     highest = [max(p for r, p in points(ranking) if r >= Fraction(tenths, 10)) for tenths in range(11)]
     assert eleven_points(*zip(*ranking, strict=True)) == pytest.approx(float(sum(highest) / 11), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(RANKINGS)
 def test_the_envelope_is_that_of_a_loop(ranking):
     before, total = Fraction(0), Fraction(0)
@@ -39,6 +41,7 @@ def test_the_envelope_is_that_of_a_loop(ranking):
     assert envelope(*zip(*ranking, strict=True)) == pytest.approx(float(total), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(RANKINGS)
 def test_the_area_is_scikit_learns_and_no_more_than_the_envelope(ranking):
     truth, scores = map(np.array, zip(*ranking, strict=True))
@@ -46,6 +49,7 @@ def test_the_area_is_scikit_learns_and_no_more_than_the_envelope(ranking):
     assert area(truth, scores) <= envelope(truth, scores) + 1e-12
 
 
+@settings(deadline=None)
 @given(RANKINGS, st.randoms())
 def test_the_order_of_the_pictures_changes_nothing(ranking, draw):
     mixed = draw.sample(ranking, len(ranking))
