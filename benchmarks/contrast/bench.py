@@ -53,7 +53,8 @@ def contrast(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
 
     Returns:
         JSON: `results`, of every run: `knn`, `miou` and `foreground` of the dense probe, `minutes` of training, `clips_per_second`,
-        `waited`; `table`: their means and deviations over the seeds; `above_random`: points of k-NN accuracy.
+        `waited`, and of DenseCL `cells` (see `corners`); `table`: their means and deviations over the seeds; `above_random`:
+        points of k-NN accuracy.
 
     Raises:
         ValueError: a row that is not known. KeyboardInterrupt: it was stopped; the same call goes on.
@@ -145,8 +146,24 @@ def _do(
     with torch_threads(recipe.compute_threads), join_world("cpu") as world, torch.no_grad():
         knn = neighbours(MoCo.from_recipe(recipe, encoder), recipe, world)["knn"]
         probed = probe(encoder.eval(), learn, judge)
+        dense = _corners(recipe, world) if row.name == "densecl" else {}
     figures = {"knn": knn, "miou": probed.miou, "foreground": probed.foreground}
-    return {"row": row.name, "seed": seed, **figures, **json.loads(pace.read_text())}, probed
+    return {"row": row.name, "seed": seed, **figures, **dense, **json.loads(pace.read_text())}, probed
+
+
+def _corners(recipe: Any, world: Any) -> dict[str, Any]:
+    """What the cells of a finished run of DenseCL go by, on held-out pictures."""
+    from benchmarks.contrast.corners import corners
+    from train.checkpoint import load_checkpoint
+    from train.data import validation_loader
+    from train.objectives.densecl import DenseCL
+
+    objective = DenseCL.from_recipe(recipe)
+    saved = load_checkpoint(recipe.run)
+    assert saved is not None, "it has just been trained"
+    objective.load_state_dict(saved["model"])
+    with validation_loader(recipe, world, objective.FIELDS) as loader:
+        return {"cells": corners(objective, loader)}
 
 
 def _summary(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:

@@ -9,9 +9,12 @@ import torch
 from benchmarks.contrast import material
 from benchmarks.contrast.bench import Plan, chosen, contrast, markdown
 from benchmarks.contrast.cells import cells, miou, probe, truth
+from benchmarks.contrast.corners import corners
 from benchmarks.contrast.material import Scenes, scenes
 from models.image import ImageEncoder
 from train.log import VALIDATION, read_log
+from train.objectives.densecl import DenseCL
+from train.objectives.queue import KeyQueue
 
 
 class Told(torch.nn.Module):
@@ -61,6 +64,29 @@ def test_cells_are_those_of_the_encoder():
     assert found.shape == (3, material.SIDE // 32, material.SIDE // 32, 512)
     assert np.allclose(found, expected.numpy(), atol=1e-4)
     assert set(np.unique(some.classes)) <= set(range(21)) and 0 in some.classes
+
+
+@pytest.mark.parametrize("by", ["place", "content"])
+def test_it_is_seen_whether_cells_go_by_their_place_or_by_what_they_show(by: str):
+    """One number of a picture for each of four cells, in other places in the second view; or four numbers for four places."""
+    torch.manual_seed(0)
+    content = torch.randn(6, 8, 4)
+    fixed = torch.randn(1, 8, 4).expand(6, -1, -1)
+    first = (fixed if by == "place" else content).unflatten(2, (2, 2))
+    second = first if by == "place" else first.flip(3)
+
+    class Known(DenseCL):
+        def __init__(self) -> None:
+            torch.nn.Module.__init__(self)
+            self.encoder, self.dense_head, self.key_encoder, self.key_dense_head = (torch.nn.Identity() for _ in range(4))
+            self.key_head = torch.nn.Flatten()
+            self.dense_queue = KeyQueue(4, 8)
+
+    found = corners(Known(), [{"view0": first, "view1": second}])
+    assert found["positive"] == pytest.approx(1, abs=1e-5)
+    assert found["same_place"] == (1 if by == "place" else 0)
+    assert found["elsewhere"] == pytest.approx(1, abs=1e-5) if by == "place" else abs(found["elsewhere"]) < 0.5
+    assert abs(found["negative"]) < 0.5
 
 
 def test_rows_bring_what_they_start_from():
