@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.encoder import Encoder
+from models.image import ImageEncoder
 from models.progressive import ProgressiveEncoder
 from models.sound import SoundEncoder
 
@@ -110,8 +111,6 @@ def _progressive(*, columns: Sequence[dict[str, Any]], adapter: int) -> Encoder:
 
 
 def _image(*, name: str) -> Encoder:
-    from models.image import ImageEncoder  # torchvision takes a while to import
-
     return ImageEncoder(name)
 
 

@@ -3,14 +3,13 @@
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50
 
 from models.encoder import Encoder
 
 STRIDE = 32
 """Pixels of the picture that become one cell of the map."""
 
-_KINDS = {"resnet18": resnet18, "resnet50": resnet50}
+KINDS = ("resnet18", "resnet50")
 
 
 class ImageEncoder(Encoder):
@@ -24,10 +23,12 @@ class ImageEncoder(Encoder):
 
     def __init__(self, kind: str = "resnet50") -> None:
         super().__init__()
-        if kind not in _KINDS:
-            raise ValueError(f"kind={kind!r} of a picture encoder is not known; allowed: {', '.join(_KINDS)}")
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r} of a picture encoder is not known; allowed: {', '.join(KINDS)}")
         self.kind = kind
-        self.trunk = _KINDS[kind](weights=None)
+        from torchvision import models  # takes a while to import, and who learns from sound alone need not have it
+
+        self.trunk = getattr(models, kind)(weights=None)
         self.out_channels = int(self.trunk.fc.in_features)
         self.trunk.fc = nn.Identity()
 

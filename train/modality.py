@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dataio.stream.kernels.stft import BINS, columns
 from models.encoder import Encoder
+from models.image import ImageEncoder
 from models.sound import SoundEncoder, pool_over_time
 from train.recipe import PICTURE_TASKS, Recipe
 
@@ -43,8 +44,6 @@ def _sound(recipe: Recipe) -> Encoder:
 
 
 def _picture(recipe: Recipe) -> Encoder:
-    from models.image import ImageEncoder  # torchvision takes a while to import
-
     return ImageEncoder(recipe.model.picture)
 
 

@@ -1,5 +1,8 @@
 """Backbones for pictures are torchvision's, and their heads are written out."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torchvision import models
@@ -40,3 +43,10 @@ def test_the_dense_head_is_the_global_one_in_every_cell():
             cell = features[:, :, row : row + 1, column : column + 1]
             torch.testing.assert_close(dense[:, :, row, column], of_all(cell))
     assert torch.autograd.gradcheck(of_all, features) and torch.autograd.gradcheck(of_each, features)
+
+
+def test_who_learns_from_sound_needs_no_torchvision():
+    """Importing every task, as each run does, must not import it."""
+    script = "import sys, train.run; assert 'torchvision' not in sys.modules; print('without')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "without", done.stderr
