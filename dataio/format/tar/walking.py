@@ -67,18 +67,17 @@ def _check_names(tar: str, names: np.ndarray, rows: np.ndarray) -> None:
 
 def _look_later(fd: int, rows: np.ndarray, blocks: np.ndarray, checksums: bool) -> np.ndarray:
     """Facts of members whose head is longer than the window; PCM found there gets its block checksums at the end of all."""
-    with mmap.mmap(fd, 0, prot=mmap.PROT_READ) as pages:
-        data = np.frombuffer(pages, np.uint8)
-        more = [blocks]
-        count = len(blocks)
-        for member in np.flatnonzero(rows[:, LATER]):
-            begin, length = rows[member, OFFSET], rows[member, LENGTH]
-            row = rows[member, FACTS:FIRST_BLOCK]
-            headers.read(data, begin, begin + length, length, row)
-            if checksums and row[headers.DATA]:
-                crcs = index.block_checksums(data[begin : begin + length])
-                rows[member, FIRST_BLOCK] = count
-                count += len(crcs)
-                more.append(np.array(crcs, np.uint32))
-        del data
+    # The mapping goes with its last reference, no sooner: numba keeps the arguments of a call for which it compiled for a while.
+    data = np.frombuffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ), np.uint8)
+    more = [blocks]
+    count = len(blocks)
+    for member in np.flatnonzero(rows[:, LATER]):
+        begin, length = rows[member, OFFSET], rows[member, LENGTH]
+        row = rows[member, FACTS:FIRST_BLOCK]
+        headers.read(data, begin, begin + length, length, row)
+        if checksums and row[headers.DATA]:
+            crcs = index.block_checksums(data[begin : begin + length])
+            rows[member, FIRST_BLOCK] = count
+            count += len(crcs)
+            more.append(np.array(crcs, np.uint32))
     return np.concatenate(more)

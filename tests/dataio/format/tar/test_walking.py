@@ -6,11 +6,12 @@ import tarfile
 from pathlib import Path
 
 import google_crc32c
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dataio.format import index, tar
+from dataio.format import headers, index, tar
 from dataio.format.crc import choice
 from tests.dataio.format.tar.tars import FORMATS, NOISE, Entry, by_tarfile, by_walk, files, wav, write
 
@@ -107,6 +108,28 @@ def test_pcm_behind_a_head_longer_than_the_window(tmp_path: Path) -> None:
     assert tuple(found.block_crc) == blocks[0] + blocks[1]
     assert (second[tar.FIRST_BLOCK], first[tar.FIRST_BLOCK]) == (0, len(blocks[0]))
     assert tar.walk(path, checksums=False).rows[0, tar.FACTS : tar.FACTS + 6].tolist() == first[tar.FACTS : tar.FACTS + 6].tolist()
+
+
+def test_a_head_longer_than_the_window_is_read_though_its_bytes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As numba keeps the arguments of a call for which it compiled: in a cycle, until some later collection."""
+    kept: list[np.ndarray] = []
+    real = headers.read
+
+    def keeping(data: np.ndarray, *places) -> None:
+        kept.append(data)
+        real(data, *places)
+
+    plain = wav(70_000)
+    junk = 2**20
+    path = write(
+        tmp_path / "x.tar",
+        [("a.wav", tarfile.REGTYPE, plain[:12] + b"JUNK" + junk.to_bytes(4, "little") + bytes(junk) + plain[12:])],
+    )
+    expected = tar.walk(path)
+    monkeypatch.setattr(headers, "read", keeping)
+    found = tar.walk(path)
+    assert len(kept) == 1
+    assert (found.rows == expected.rows).all() and (found.block_crc == expected.block_crc).all()
 
 
 @pytest.mark.parametrize("way", [choice.bundled, choice.portable])
