@@ -19,8 +19,9 @@ $(READY): pyproject.toml constraints.txt
 demo: env
 	$(BIN)/sonosphere demo $(ARGS)
 
+# Two files of tests at a time, in the order of the tree: those that take longest come first.
 test: env
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: env
 	$(BIN)/ruff check .

@@ -49,7 +49,7 @@ def test_the_rehearsal_runs_on_what_a_gpu_host_has(tmp_path, monkeypatch):
     (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDDEN)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hidden"))
     monkeypatch.delenv("PART", raising=False)
-    code = main(["--rehearse", f"--out={tmp_path}", "--part=loader,training,memory"])
+    code = main(["--rehearse", f"--out={tmp_path}", "--part=loader,training,memory", "--limit=3000"])
     result = json.loads((tmp_path / "rehearsal-cpu.json").read_text())
     assert code == 0, {name: (part["error"], part.get("log")) for name, part in result["parts"].items()}
     assert result["rehearsal"] is True and {part["status"] for part in result["parts"].values()} == {"done"}

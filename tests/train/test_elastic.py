@@ -49,7 +49,7 @@ def test_four_processes_then_two(pictures, tmp_path):
     def run(processes: int, at: int, **changes) -> list[list]:
         changed = settings | {"data": settings["data"] | changes}
         (path := tmp_path / "recipe.yaml").write_text(yaml.safe_dump(changed))
-        ended, errors = torchrun(script, str(path), str(at), str(tmp_path / "seen"), processes=processes, seconds=300)
+        ended, errors = torchrun(script, str(path), str(at), str(tmp_path / "seen"), processes=processes, seconds=900)
         assert ended == 0, errors
         return [json.loads(Path(f"{tmp_path}/seen.{rank}").read_text()) for rank in range(processes)]
 

@@ -53,6 +53,7 @@ def test_the_window_may_be_applied_to_bins_but_leaves_more_rounding_in_quiet_one
 
 SIMULATED = """
 import numpy as np
+import tests.dataio.stream.kernels.simulator
 from numba import cuda
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 from benchmarks.gpu import stft_cufft

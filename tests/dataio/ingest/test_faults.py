@@ -68,7 +68,7 @@ def _start(source: Path, out: Path | str, *more: str, user: int | None = None) -
     child.start()
 
     def ended() -> Ended:
-        child.join(30)
+        child.join(600)
         hangs = child.is_alive()
         child.kill()
         assert not hangs, "it hangs"

@@ -198,7 +198,7 @@ class _Command:
 
     def ended(self) -> tuple[int, list[str]]:
         """Wait for its end: exit status, and the lines on standard error."""
-        status = self.process.wait(60)
+        status = self.process.wait(600)
         self._said.seek(0)
         with self._said as said:
             return status, said.read().splitlines()
@@ -217,7 +217,7 @@ class _Command:
 
     def left_over(self) -> dict[int, str]:
         """Those that are still alive a few seconds after the main process has ended; they are ended now."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while (left := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.01)
         for pid in left:
@@ -317,7 +317,7 @@ sys.meta_path.insert(0, Finder())
 
 def _ended(source: Path, out: Path, environment: dict[str, str], *more: str) -> tuple[int, str]:
     command = [sys.executable, "-m", *_arguments(source, out), "--workers", "2", *more]
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=600)
     return done.returncode, done.stderr.strip()
 
 

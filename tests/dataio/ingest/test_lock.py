@@ -165,7 +165,7 @@ def test_it_lives_through_a_moment_without_storage(tmp_path: Path) -> None:
     time.sleep(0.2)
     (tmp_path / "gone").rename(work)
     before = place.read(FILE)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 300
     while place.read(FILE) == before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert place.read(FILE) != before  # it beats again

@@ -27,7 +27,7 @@ def test_every_task_is_done_and_one_that_raises_fails_its_work_alone():
     for _ in range(50):
         pool.submit(work, done.release)
     for _ in range(50):
-        assert done.acquire(timeout=10)
+        assert done.acquire(timeout=300)
     pool.close()
     assert work.errors == [] and [str(error) for error in other.errors] == ["no"]
 
@@ -41,7 +41,7 @@ def test_what_waits_is_failed_when_the_pool_closes():
         release.wait()
 
     pool.submit(running, hang)
-    assert started.wait(10)
+    assert started.wait(300)
     pool.submit(waiting, hang)
     assert pool.waiting == 1
     pool.close(patience=0.0)  # the hanging one is left to itself
@@ -65,7 +65,7 @@ def test_a_thread_keeps_nothing_alive_that_it_has_done():
 
     pool.submit(Heard(), use)
     pool.submit(Heard(), done.set)
-    assert done.wait(10)
+    assert done.wait(300)
     del large, use
     gc.collect()
     assert gone() is None

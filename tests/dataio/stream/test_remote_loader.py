@@ -149,7 +149,7 @@ dist.destroy_process_group()
 """
 
 
-def torchrun(world: int, place: str, out: Path, deadline: float = 30, seconds: float = 150) -> subprocess.CompletedProcess:
+def torchrun(world: int, place: str, out: Path, deadline: float = 30, seconds: float = 600) -> subprocess.CompletedProcess:
     script = out.parent / "ranks.py"
     script.write_text(RANKS)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world), str(script)]

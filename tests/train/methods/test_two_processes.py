@@ -73,7 +73,7 @@ with join_world("cpu") as world:  # once for all, as torchrun starts a process o
 print(json.dumps(found), file=open(f"{sys.argv[0]}.{os.environ['RANK']}", "w"))
 """
     )
-    ended, errors = torchrun(script, *map(str, paths), processes=2, seconds=300)
+    ended, errors = torchrun(script, *map(str, paths), processes=2, seconds=900)
     assert ended == 0, errors
     for rank in (0, 1):
         found = json.loads(Path(f"{script}.{rank}").read_text())

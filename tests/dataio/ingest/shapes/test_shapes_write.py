@@ -91,7 +91,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(pictures: Path, tmp_path: Path) 
     out = tmp_path / "out"
     program = f"from dataio.ingest.shapes import write_pictures as w; w({str(out)!r}, pictures=300, seed=5, size=48)"
     process = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (out / "train" / CLASSES[7]).is_dir() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)

@@ -15,6 +15,7 @@ from tests.dataio.stream.kernels.hopper import built
 
 SIMULATED = """
 import numpy as np
+import tests.dataio.stream.kernels.simulator
 from numba import cuda
 from dataio.stream.kernels import maps, maps_cuda, rotate, rotate_cuda
 rng, there = np.random.default_rng(0), cuda.to_device

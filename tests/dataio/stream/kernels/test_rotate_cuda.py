@@ -17,6 +17,7 @@ from tests.dataio.stream.kernels.hopper import built
 
 SIMULATED = """
 import numpy as np
+import tests.dataio.stream.kernels.simulator
 from numba import cuda
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray  # keeps the memory where it is, beside a word or not
 from dataio.stream.kernels import rotate, rotate_cuda

@@ -20,7 +20,6 @@ import tests.dataio.stream.kernels.simulator
 from numba import cuda
 from numba.cuda.simulator.cudadrv.devicearray import FakeCUDAArray
 from dataio.stream.kernels import stft, stft_cuda
-sys.setswitchinterval(1e-4)
 rng, kind = np.random.default_rng(0), sys.argv[1]
 
 def material(n):

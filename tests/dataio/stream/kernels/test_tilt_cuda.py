@@ -15,6 +15,7 @@ from tests.dataio.stream.kernels.hopper import built
 
 SIMULATED = """
 import numpy as np
+import tests.dataio.stream.kernels.simulator
 from numba import cuda
 from dataio.stream.kernels import rotate, rotate_cuda, tilt, tilt_cuda, tilt_maps
 rng, there = np.random.default_rng(0), cuda.to_device

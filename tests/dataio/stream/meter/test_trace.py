@@ -115,7 +115,7 @@ def test_a_process_that_is_killed_leaves_a_file_that_opens(tmp_path):
         "for i in range(10_000): meter.add('read', 0.001)\nos.kill(os.getpid(), signal.SIGKILL)\n"
     )
     path = tmp_path / "trace.json"
-    assert subprocess.run([sys.executable, "-c", program, str(path)], timeout=60).returncode == -9
+    assert subprocess.run([sys.executable, "-c", program, str(path)], timeout=600).returncode == -9
     events = load(path)
     assert 10_000 - module._CHUNK < len(events) <= 10_002 and {e["name"] for e in events[3:]} == {"read"}
 

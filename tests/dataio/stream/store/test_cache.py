@@ -243,7 +243,7 @@ with RemoteStore(sys.argv[1], cache=Cache(Path(sys.argv[2]), 10**7, whole=sys.ar
 @pytest.mark.parametrize("how", ["whole", "blocks"])
 def test_a_disk_that_takes_no_more_ends_the_cache_and_not_the_run(server: FolderServer, data, tmp_path: Path, how: str) -> None:
     """The system refuses to make a file larger, as it does on a full disk."""
-    done = subprocess.run([sys.executable, "-c", FULL, server.url, tmp_path, how], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", FULL, server.url, tmp_path, how], capture_output=True, text=True, timeout=600)
     read, notes = done.stdout.splitlines()
     assert bytes.fromhex(read) == data[1][0][500:1_500]
     said = f"the cache in {tmp_path / FOLDER} takes nothing more (File too large): the rest is read by ranges"

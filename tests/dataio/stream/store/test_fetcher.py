@@ -23,7 +23,7 @@ class Owner:
 
     def work(self, shard: int) -> bool:
         self.begun.append(shard)
-        self.gate.wait(10)
+        self.gate.wait(300)
         self.done.append(shard)
         if shard < 0:
             raise OSError("the storage failed")

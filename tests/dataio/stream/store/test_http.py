@@ -242,7 +242,7 @@ def test_what_hangs_can_be_named_and_ends_with_the_store(server: FolderServer) -
     ((shard, offset, seconds),) = store.pending()
     assert (shard, offset) == ("clips-000001", 77) and 0 <= seconds < 5
     assert took(store.close) < 15
-    thread.join(1)
+    thread.join(60)
     assert not thread.is_alive()
     assert "was given up: the store was closed" in str(ends[0])
     with pytest.raises(ReadError, match="the store was closed"):

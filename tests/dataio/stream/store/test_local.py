@@ -210,7 +210,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_failing_disk_is_asked_again_and_then_named(whole, shim: Path, number: int, times: int, said: str) -> None:
     environment = os.environ | {"LD_PRELOAD": str(shim), "FAIL_ERRNO": str(number), "FAIL_TIMES": str(times), "FAIL_AT": "5000"}
-    done = subprocess.run([sys.executable, "-c", READS, whole[0]], env=environment, capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", READS, whole[0]], env=environment, capture_output=True, text=True, timeout=600)
     assert done.stdout.startswith(said.format(whole[0])), done.stdout + done.stderr
 
 
@@ -232,7 +232,7 @@ os._exit(0)
 
 def test_a_read_that_hangs_in_the_kernel_is_named_and_holds_up_no_other(whole, shim: Path) -> None:
     environment = os.environ | {"LD_PRELOAD": str(shim), "FAIL_ERRNO": "0", "FAIL_TIMES": "1", "FAIL_AT": "5000"}
-    done = subprocess.run([sys.executable, "-c", HANGS, whole[0]], env=environment, capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", HANGS, whole[0]], env=environment, capture_output=True, text=True, timeout=600)
     assert done.stdout == "clips-000001 5000 1\n", done.stdout + done.stderr
 
 
@@ -246,5 +246,5 @@ print(len(open_store(sys.argv[1]).manifest))
 
 
 def test_a_local_set_needs_no_other_package(whole) -> None:
-    done = subprocess.run([sys.executable, "-c", LACKING, whole[0]], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", LACKING, whole[0]], capture_output=True, text=True, timeout=600)
     assert done.stdout == "5\n", done.stderr

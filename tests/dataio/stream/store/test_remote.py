@@ -185,7 +185,7 @@ def test_a_store_that_is_forgotten_ends_its_threads(place: str) -> None:
     gc.collect()
     for thread in threading.enumerate():
         if thread.name.startswith("sonosphere-fetch"):
-            thread.join(2)
+            thread.join(60)
     gc.collect()
     assert gone() is None
 

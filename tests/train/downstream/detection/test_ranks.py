@@ -77,7 +77,7 @@ def ran(tiny, tmp_path_factory):
     (folder / "main.py").write_text(SCRIPT)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command = [*launcher, str(folder / "main.py"), str(folder / "settings.yaml"), str(folder / "whole.yaml")]
-    ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120)
+    ended = subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=600)
     assert ended.returncode == 0, ended.stderr
     return [json.loads((folder / f"main.py.{rank}").read_text()) for rank in (0, 1)], settings, whole
 
