@@ -77,6 +77,7 @@ def make_table(table: Table, say: Callable[[str], None]) -> dict[str, Any]:
         "settings": list(table.settings),
         "seeds": list(range(table.seeds)),
         "fingerprint": _fingerprint(shards),
+        "commits": {row.name: _commits([job.run for job in jobs if job.row is row]) for row in wanted},
         "minutes": round((time.monotonic() - begun) / 60, 1),
         "machine": machine(),
         "markdown": markdown(found, TITLES),
@@ -97,6 +98,12 @@ def _beaten(found: dict[str, Any]) -> dict[str, list[str]]:
     if "random" not in found:
         return {}
     return {row: [task for task in MERIT if beats_random(found, row, task)] for row in found if row != "random"}
+
+
+def _commits(runs: list[Path]) -> list[str]:
+    """The commits at which these were trained and judged: a table that goes on may have seen several."""
+    noted = [json.loads(path.read_text())["commits"] for run in runs for path in run.rglob("environment.json")]
+    return sorted({commit for commits in noted for commit in commits if commit})
 
 
 def _fingerprint(shards: Path) -> str:

@@ -9,6 +9,7 @@ from benchmarks.ssl.bench import Table, chosen, make_table
 from benchmarks.ssl.job import RESULT
 from benchmarks.ssl.rows import COMBINES, rows
 from benchmarks.ssl.table import beats_random, markdown, summary
+from train.environment import machine
 
 
 def result(row: str, seed: int, sp: float, s3r: float, vr: float) -> dict:
@@ -64,9 +65,14 @@ def test_a_small_table_from_scenes_to_pictures_goes_on_where_it_was(tmp_path: Pa
     report = make_table(table, said.append)
     assert set(report["table"]) == {"gap", "random"} and len(report["results"]) == 2
     assert set(report["beats_random"]) == {"gap"}
+    here = machine()["commit"]
+    assert report["commits"] == {row: [here] if here else [] for row in ("gap", "random")}
     assert json.loads((tmp_path / "ssl.json").read_text())["table"] == report["table"]
     assert (tmp_path / "trade-off.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "table.md").read_text().count("\n") == 4
+    noted = next((tmp_path / "seed-0" / "gap").rglob("environment.json"))
+    noted.write_text(json.dumps({"commits": ["0123abc"]}))
     (tmp_path / "seed-0" / "gap" / RESULT).unlink()  # as if it had been stopped before that was written
     again = make_table(table, said.append)
     assert again["table"] == report["table"]
+    assert "0123abc" in again["commits"]["gap"] and "0123abc" not in again["commits"]["random"]
