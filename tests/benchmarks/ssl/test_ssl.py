@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.ssl.bench import Table, chosen, make_table
 from benchmarks.ssl.job import RESULT
+from benchmarks.ssl.pictures import _apart
 from benchmarks.ssl.rows import COMBINES, rows
 from benchmarks.ssl.table import beats_random, markdown, summary
 from train.environment import machine
@@ -53,6 +56,16 @@ def test_rows_come_after_those_they_need_and_bring_them_along():
     assert set(COMBINES) <= seen
     with pytest.raises(ValueError, match="rows=gaps is not known; allowed: all, spatial"):
         chosen(("gaps",))
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_names_beside_the_trade_off_stay_near_and_do_not_overlap(heights: list[float]):
+    wanted = sorted(heights)
+    placed = _apart(wanted, 0.05)
+    assert all(b - a > 0.05 - 1e-9 for a, b in zip(placed, placed[1:], strict=False))
+    assert sum(placed) == pytest.approx(sum(wanted))
+    if all(b - a > 0.05 for a, b in zip(wanted, wanted[1:], strict=False)):
+        assert placed == pytest.approx(wanted)
 
 
 def test_a_small_table_from_scenes_to_pictures_goes_on_where_it_was(tmp_path: Path):
