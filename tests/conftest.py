@@ -1,5 +1,6 @@
-"""What every test needs: GPU tests skip themselves, and no test may leave a thread behind."""
+"""What every test needs: GPU tests skip themselves, and no test may leave a thread behind, or real-time priority."""
 
+import os
 import threading
 
 import pytest
@@ -22,6 +23,14 @@ def no_thread_left():
     yield
     left = [thread.name for thread in threading.enumerate() if thread.name.startswith("sonosphere")]
     assert not left, f"threads left behind: {left}"
+
+
+@pytest.fixture(autouse=True)
+def scheduled_as_before():
+    """Some encoders take real-time priority, with which the tests that follow would stop everything else on the machine."""
+    before = os.sched_getscheduler(0)
+    yield
+    assert os.sched_getscheduler(0) == before
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ import soundfile
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
+from dataio.ingest.encode.scheduling import scheduling_kept
+
 CLOCK = 90_000  # ticks a second of the video's time stamps
 BITS = 8  # stripes of a numbered frame
 H264 = {"preset": "ultrafast", "crf": "12", "x264-params": "threads=1:lookahead-threads=1"}
@@ -58,7 +60,7 @@ def make_video(
         gop: frames from one key frame to the next.
         sound: (samples, channels) float in [−1, 1].
     """
-    with av.open(str(path), "w") as container:
+    with scheduling_kept(), av.open(str(path), "w") as container:
         options = H264 | {"x264-params": f"{H264['x264-params']}:bframes={b_frames}:scenecut=0"} if codec == "libx264" else {}
         video = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options)
         assert isinstance(video, VideoStream)

@@ -13,6 +13,7 @@ The same frames and options give the same bytes: one thread, and no clock, no ra
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any
 
@@ -21,6 +22,7 @@ import av.container
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
+from dataio.ingest.encode.scheduling import scheduling_kept
 from dataio.ingest.media.container import muxer
 from dataio.ingest.media.facts import reason
 
@@ -104,9 +106,14 @@ def _encode(frames: Sequence[Any], rate: Fraction, codec: str, size: tuple[int, 
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.IEC61966_2_1
         if codec in _TAGS:
             context.codec_tag = _TAGS[codec]
+        kept = scheduling_kept if codec == "av1" else nullcontext
+        with kept():
+            context.open()
         cleaner = av.BitStreamFilterContext(_CLEANED[codec], stream) if codec in _CLEANED else None
         for i, frame in enumerate((*frames, None)):
-            for packet in stream.encode(frame if frame is None else _picture(frame, size, i, 1 / rate)):
+            with kept():  # the first frame may start more threads
+                packets = stream.encode(frame if frame is None else _picture(frame, size, i, 1 / rate))
+            for packet in packets:
                 packet.duration = 1  # x265 leaves the last one open
                 container.mux(cleaner.filter(packet) if cleaner else packet)
     return file.getvalue()

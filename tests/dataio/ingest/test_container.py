@@ -299,3 +299,27 @@ def test_no_flipped_byte_breaks_the_probe() -> None:
             spoiled[at] ^= 1 << int(chance.integers(8))
             with suppress(ValueError):
                 assert probe(bytes(spoiled)).frames <= 10_000
+
+
+PRIORITIES = """
+import os, sys
+import numpy as np
+from dataio.ingest.encode import container
+before, seen = set(os.listdir("/proc/self/task")), []
+def look(*args, picture=container._picture):
+    tasks = os.listdir("/proc/self/task")
+    seen.append((len(set(tasks) - before), {os.sched_getscheduler(int(task)) for task in tasks} == {os.SCHED_OTHER}))
+    return picture(*args)
+container._picture = look
+container.encode_video([np.full((64, 64, 3), level, np.uint8) for level in range(4)], fps=4, codec=sys.argv[1])
+print(seen[0][0], all(ordinary for _, ordinary in seen), os.sched_getscheduler(0) == os.SCHED_OTHER)
+"""
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_an_encoder_takes_no_priority_over_others(codec: str) -> None:
+    """Run by root, a process would keep real-time priority, and hand it on to all that it starts."""
+    done = subprocess.run([sys.executable, "-c", PRIORITIES, codec], cwd=ROOT, capture_output=True, text=True, check=True)
+    threads, *ordinary = done.stdout.split()
+    assert ordinary == ["True", "True"]
+    assert codec != "av1" or int(threads) > 0, "the threads of SVT-AV1 were looked at too"
