@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from models.encoder import Encoder
+from models.small_map import SmallMapConv2d
 
 STRIDE = 32
 """Pixels of the picture that become one cell of the map."""
@@ -31,6 +32,10 @@ class ImageEncoder(Encoder):
         self.trunk = getattr(models, kind)(weights=None)
         self.out_channels = int(self.trunk.fc.in_features)
         self.trunk.fc = nn.Identity()
+        for block in [*self.trunk.layer3, *self.trunk.layer4]:  # whose maps are small where the pictures are
+            for place, part in block.named_children():
+                if isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3):
+                    setattr(block, place, SmallMapConv2d.of(part))
 
     @property
     def description(self) -> dict[str, Any]:

@@ -18,12 +18,11 @@ from train.log import RunLog
 from train.objectives.base import Make, Objective
 from train.objectives.queue import queue_buffers
 from train.optim import make_optimizer, make_schedule
+from train.precision import DTYPES, resolved
 from train.recipe import Optim, Recipe
 from train.run_folder import claim_run, saved_run
 from train.validate import neighbours, validate
 from train.world import World
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,9 @@ def _fit(
     total = optim.steps or epoch_steps * (optim.epochs or 1)
     optimizer = make_optimizer(objective, optim)
     schedule = make_schedule(optimizer, optim, total)
-    scaler = torch.amp.GradScaler(world.device.type, enabled=recipe.precision == "fp16")
-    autocast = torch.autocast(world.device.type, DTYPES[recipe.precision], enabled=recipe.precision != "fp32")
+    precision = resolved(recipe.precision, world.device)
+    scaler = torch.amp.GradScaler(world.device.type, enabled=precision == "fp16")
+    autocast = torch.autocast(world.device.type, DTYPES[precision], enabled=precision != "fp32")
     facts = {"total": total, "joint": joint, "clips": loader.clips}
     parts: dict[str, Any] = {"model": objective, "optimizer": optimizer, "schedule": schedule, "scaler": scaler, "loader": loader}
 
@@ -120,6 +120,8 @@ def _fit(
             log.say(f"going on from step {step} of {total} in {recipe.run}")
             if saved["joint"] != joint:
                 log.say(f"a step is of {joint} clips of all processes now, and was of {saved['joint']}; optim.lr is the same")
+        if recipe.precision == "auto":
+            log.say(f"precision: {precision}, which suits this machine")
         if not (validating := "val" in loader.splits):  # one recording alone has none: its clips would be told apart by nothing
             log.say(f"{recipe.data.path} has no validation split: training goes on without one")
 

@@ -61,6 +61,7 @@ class Views(Settings):
     blur: tuple[float, float] = (0.1, 2.0)
     blur_p: Share = 0.5
     flip_p: Share = 0.5
+    turn_p: Share = 0.0
 
 
 class Model(Settings):
@@ -205,7 +206,7 @@ class Recipe(Settings):
     optim: Optim
     neighbours: Neighbours = Neighbours()
     downstream: Downstream = Downstream()
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"  # auto: bf16 where the device has it, else fp32
     device: Literal["auto", "cpu", "cuda"] = "auto"
     compute_threads: Positive | None = None  # of torch, on the CPU; null: torch's own choice, all cores
     seed: int = 0

@@ -47,7 +47,7 @@ def test_overrides_are_typed():
         ("data.zzz=1", "unknown key 'data.zzz' in section 'data' of the recipe (the command line); allowed here: path, batch_size"),
         ("optim.lr=fast", "optim.lr in the command line: input should be a valid number"),
         ("optim.lr=-1", "optim.lr in the command line: input should be greater than 0, not -1"),
-        ("precision=int8", "precision in the command line: input should be 'fp32', 'bf16' or 'fp16', not 'int8'"),
+        ("precision=int8", "precision in the command line: input should be 'fp32', 'bf16', 'fp16' or 'auto', not 'int8'"),
         ("optim.steps=5", "optim in the command line: set one of epochs and steps, and the other to null; got epochs="),
         ("seed.x=1", "override 'seed.x=1': 'seed' is a value"),
         ("seed", "override 'seed' should read key=value"),
