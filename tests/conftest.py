@@ -1,6 +1,7 @@
 """What every test needs: GPU tests skip themselves, and no test may leave a thread behind, or real-time priority."""
 
 import os
+import shutil
 import threading
 
 import pytest
@@ -15,6 +16,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef, request):
+    """What a module's fixtures wrote goes with them: kept to the end, all of it together would fill a small disk."""
+    if fixturedef.scope != "module":
+        return (yield)
+    base, made = request.getfixturevalue("tmp_path_factory").getbasetemp(), []
+    fixturedef.addfinalizer(lambda: [shutil.rmtree(path, ignore_errors=True) for path in made])  # after the fixture's own
+    before = set(base.iterdir())
+    try:
+        return (yield)
+    finally:
+        made += [path for path in set(base.iterdir()) - before if not path.is_symlink()]
 
 
 @pytest.fixture(autouse=True)

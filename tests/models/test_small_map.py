@@ -12,7 +12,7 @@ from models.small_map import CELLS, SmallMapConv2d
 
 @settings(deadline=None, max_examples=60)
 @given(
-    batch=st.integers(1, 5),
+    batch=st.integers(0, 5),
     height=st.integers(1, 9),
     width=st.integers(1, 9),
     channels=st.tuples(st.integers(1, 6), st.integers(1, 6)),
@@ -54,19 +54,21 @@ def test_other_convolutions_are_refused(other):
 
 
 @pytest.mark.parametrize("kind", ["resnet18", "resnet50"])
-def test_an_encoder_is_torchvisions(kind):
-    """Same names, same numbers, and for views of 64 pixels the same map."""
+@pytest.mark.parametrize("training", [True, False])
+def test_an_encoder_is_torchvisions(kind, training):
+    """Same names, same numbers, and for views of 64 pixels the same map; in evaluation to the bit."""
     from torchvision import models
 
-    encoder = ImageEncoder(kind).eval()
+    encoder = ImageEncoder(kind)
     theirs = getattr(models, kind)(weights=None)
     theirs.fc = nn.Identity()
     theirs.load_state_dict(encoder.trunk.state_dict())
-    theirs.eval()
+    encoder.train(training)
+    theirs.train(training)
     torch.manual_seed(0)
     pictures = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         map_ = theirs.conv1(pictures)
         for part in ("bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
             map_ = getattr(theirs, part)(map_)
-        assert (encoder(pictures) - map_).norm() < 1e-5 * map_.norm()
+        assert (encoder(pictures) - map_).norm() <= 1e-4 * map_.norm() * training

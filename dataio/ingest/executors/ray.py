@@ -128,9 +128,8 @@ def _run(folder: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dic
 
     folder: the working folder of whoever runs the build, to which relative paths refer.
     """
-    if str(Path.cwd()) != folder:
-        with suppress(OSError):  # then there can be no relative paths into it
-            os.chdir(folder)
+    with suppress(OSError):  # then there can be no relative paths into it
+        os.chdir(folder)
     try:
         return fn(*args, **kwargs), None, ""
     except Exception as error:

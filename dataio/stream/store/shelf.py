@@ -139,6 +139,7 @@ class Shelf:
         """The part is whole: from now on it is read."""
         try:
             with self._lock.held():  # a survey must not miss a file because it changes its name
+                lock(slot.fd, fcntl.LOCK_SH)  # or who sees the new name at once would be turned away
                 os.replace(self._path(slot.key, "part"), self._path(slot.key))
                 _touch(slot.fd, os.fstat(slot.fd))
             os.close(slot.fd)

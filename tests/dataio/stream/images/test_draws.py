@@ -140,4 +140,4 @@ def test_these_numbers_must_not_change():
     assert draws.flip[0].tolist() == [True, True] and draws.grey[0].tolist() == [True, False]
     assert draws.factors[0, 1].tolist() == pytest.approx([0.7337264, 0.8144514, 0.7790178, -0.01934682], abs=1e-6)
     assert draws.sigma[0].tolist() == pytest.approx([0.79581591, 0])
-    assert choose(ViewSpec(turn_p=0.75), 7, 3, np.arange(4)).turn.tolist() == []
+    assert choose(ViewSpec(turn_p=0.75), 7, 3, np.arange(4)).turn.tolist() == [[2, 2], [3, 1], [3, 0], [3, 2]]

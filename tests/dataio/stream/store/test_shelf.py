@@ -48,6 +48,18 @@ def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path, 300 + LEDGER)
 
 
+def test_an_entry_is_read_as_soon_as_it_is_seen(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+
+    def replace(old: Path, new: Path, replace=os.replace) -> None:
+        replace(old, new)
+        found.append(get(shelf, 1, 100))
+
+    monkeypatch.setattr("dataio.stream.store.shelf.os.replace", replace)
+    assert put(shelf, 1, 100)
+    assert found == [content(1, 100)]
+
+
 def test_an_entry_is_read_by_ranges(shelf: Shelf) -> None:
     assert get(shelf, 1, 100) is None
     assert put(shelf, 1, 100)
