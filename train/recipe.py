@@ -61,7 +61,6 @@ class Views(Settings):
     blur: tuple[float, float] = (0.1, 2.0)
     blur_p: Share = 0.5
     flip_p: Share = 0.5
-    turn_p: Share = 0.0
 
 
 class Model(Settings):
@@ -98,11 +97,13 @@ class Objective(Settings):
 class Contrast(Settings):
     """MoCo-v2 and DenseCL on pictures; the defaults are those of the papers, for eight GPUs.
 
-    queue: keys of earlier batches. groups: parts of a batch that are normalised apart where one process has the whole batch.
+    queue: keys of earlier batches. companions: the other keys of the batch are negatives too, which the papers do without and which
+    helps short runs. groups: parts of a batch that are normalised apart where one process has the whole batch.
     dense: λ of DenseCL. dense_from: the step from which it counts.
     """
 
     queue: Positive = 65_536
+    companions: bool = False
     momentum: Share = 0.999
     temperature: Annotated[float, Field(gt=0)] = 0.2
     hidden: Positive = 2048

@@ -63,6 +63,11 @@ class _Gather(torch.autograd.Function):
         return total[first : first + ctx.rows]
 
 
+def processes() -> int:
+    """How many there are."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def first_row(rows: int) -> int:
     """Where this process's rows begin in what `gathered` gives."""
     return rows * dist.get_rank() if dist.is_available() and dist.is_initialized() else 0

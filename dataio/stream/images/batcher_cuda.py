@@ -132,7 +132,7 @@ class CudaViewBatcher(Mending, ViewBatcher):
             blurs = views_cuda.tables(draws.sigma[:, v])
             count = len(blurs["where"])
             work = [device.empty((max(count, 1), 3, *pictures.shape[2:4]), torch.float32) for _ in range(2)]
-            numbers = [send(values[:, v]) for values in (draws.order, draws.factors, draws.grey, draws.flip, draws.turn)]
+            numbers = [send(values[:, v]) for values in (draws.order, draws.factors, draws.grey, draws.flip)]
             found[name] = self._out(len(pictures))
             device.launch(views_cuda.colour, pictures, v, *numbers, factors, send(blurs["slot"]), work[0], found[name])
             if count:
@@ -158,4 +158,4 @@ def _nothing(clips: int, views: int) -> Draws:
     """What leaves pictures as they are. The crop is the matter of `placement`."""
     factors = np.broadcast_to(np.array([1, 1, 1, 0], np.float32), (clips, views, 4))
     no, order = np.zeros((clips, views), bool), np.broadcast_to(np.arange(4), (clips, views, 4))
-    return Draws(np.zeros((clips, views, 0, 4)), order, factors, no, np.zeros((clips, views)), no, no.astype(np.int64))
+    return Draws(np.zeros((clips, views, 0, 4)), order, factors, no, np.zeros((clips, views)), no)

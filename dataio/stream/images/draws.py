@@ -1,4 +1,4 @@
-"""The random numbers of a view: crop, jitter, grey, blur, turn, mirror. Pure functions of (seed, epoch, clip, view).
+"""The random numbers of a view: crop, jitter, grey, blur, mirror. Pure functions of (seed, epoch, clip, view).
 
 They follow torchvision's RandomResizedCrop, ColorJitter, RandomGrayscale, GaussianBlur and RandomHorizontalFlip. What a view gets
 depends neither on how many views there are, nor on the batch; among several sets, a set's own epoch and ids count.
@@ -21,8 +21,7 @@ ORDERS = np.array(list(permutations(range(4))), np.int64)
 
 _CROP = 4 * TRIES  # numbers of a view: four a try, then those below
 _APPLY, _ORDER, _FACTORS, _GREY, _BLUR, _SIGMA, _FLIP = _CROP, _CROP + 1, _CROP + 2, _CROP + 6, _CROP + 7, _CROP + 8, _CROP + 9
-_TURN = _CROP + 10
-_COUNT = _CROP + 11
+_COUNT = _CROP + 10
 _VIEW_BITS, _NUMBER_BITS = 8, 8
 
 
@@ -34,7 +33,7 @@ class Draws:
         and right).
     order: (n, V, 4) int64, of the jitter's steps. factors: (n, V, 4) float32, of brightness, contrast, saturation and hue; 1, 1,
         1, 0 for none.
-    grey, flip: (n, V) bool. sigma: (n, V) float64, 0 for no blur. turn: (n, V) int64, quarter turns against the clock, before flip.
+    grey, flip: (n, V) bool. sigma: (n, V) float64, 0 for no blur.
     """
 
     tries: np.ndarray
@@ -43,7 +42,6 @@ class Draws:
     grey: np.ndarray
     sigma: np.ndarray
     flip: np.ndarray
-    turn: np.ndarray
 
     def row(self, i: int) -> "Draws":
         """The views of one picture, as n = 1."""
@@ -78,13 +76,7 @@ def choose(spec: ViewSpec, seed: int, epochs: int | np.ndarray, clips: np.ndarra
         grey=u[..., _GREY] < spec.grey_p,
         sigma=np.where(u[..., _BLUR] < spec.blur_p, sigma, 0.0),
         flip=u[..., _FLIP] < spec.flip_p,
-        turn=_turns(u[..., _TURN], spec.turn_p),
     )
-
-
-def _turns(u: np.ndarray, share: float) -> np.ndarray:
-    """Quarter turns for numbers in [0, 1): one to three, each as likely, for those below `share`, and none for the others."""
-    return 3 - np.searchsorted([share / 3, share * 2 / 3, share], u, side="right")
 
 
 _NONE = np.array([1.0, 1.0, 1.0, 0.0])  # factors that change nothing

@@ -20,8 +20,6 @@ class ViewSpec:
     jitter: most by which brightness, contrast and saturation (as factors 1 ± j) and hue (in turns of the circle) change.
     blur: standard deviation in pixels of the view.
     jitter_p, grey_p, blur_p, flip_p: how probable each is.
-    turn_p: how probable it is that a view is turned by 90, 180 or 270 degrees, each as likely; with ¾, no way up is preferred. Not
-        MoCo-v2's: for pictures from above, or through a microscope.
     mean, std: of the channels, in [0, 1]; a view is (level / 255 − mean) / std.
     dtype: None: float32 on the CPU, which computes nothing else, and float16 on a GPU.
 
@@ -41,7 +39,6 @@ class ViewSpec:
     blur: Span = (0.1, 2.0)
     blur_p: float = 0.5
     flip_p: float = 0.5
-    turn_p: float = 0.0
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
     dtype: FrameType | None = None
@@ -62,7 +59,7 @@ class ViewSpec:
         self._check("jitter", fits, "must be brightness, contrast and saturation from 0 to 1 and hue from 0 to 0.5")
         reach = f"must be 0 < low ≤ high ≤ {MOST_BLUR:g}"
         self._check("blur", _span(self.blur) and self.blur[0] > 0 and self.blur[1] <= MOST_BLUR, reach)
-        for field in ("jitter_p", "grey_p", "blur_p", "flip_p", "turn_p"):
+        for field in ("jitter_p", "grey_p", "blur_p", "flip_p"):
             self._check(field, 0 <= getattr(self, field) <= 1, "must be from 0 to 1")
         blurred = self.augment and self.blur_p > 0
         least = int(4 * self.blur[1]) + 2

@@ -45,8 +45,6 @@ class Views:
         crops = boxes(spec, draws, np.array([height]), np.array([width]))[0].tolist()
         for v, (box, target) in enumerate(zip(crops, out, strict=True)):
             resized = _resize(picture, box, (spec.size, spec.size))
-            if draws.turn[0, v]:
-                resized = np.ascontiguousarray(np.rot90(resized, draws.turn[0, v]))
             grey, flip = bool(draws.grey[0, v]), bool(draws.flip[0, v])
             colour(resized, draws.order[0, v], draws.factors[0, v], grey, flip, self._gain, self._bias, target)
             if draws.sigma[0, v]:  # of what is normalised already: a kernel that sums to one commutes with that

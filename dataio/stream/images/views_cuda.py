@@ -40,7 +40,7 @@ def _steps(red, green, blue, order, factors, begin, end, mean):
 
 
 @cuda.jit
-def colour_kernel(pictures, v, order, factors, grey, flip, turn, scaling, slot, levels, out):
+def colour_kernel(pictures, v, order, factors, grey, flip, scaling, slot, levels, out):
     """View v of pictures (B, V, S, S, 3) uint8 → out (B, 3, S, S), or where slot[b] ≥ 0, levels[slot[b]]. A block a picture."""
     b, me = cuda.blockIdx.x, cuda.threadIdx.x
     size = pictures.shape[2]
@@ -71,18 +71,16 @@ def colour_kernel(pictures, v, order, factors, grey, flip, turn, scaling, slot, 
         red, green, blue = _steps(red, green, blue, order[b], factors[b], 0, 4, mean)
         if grey[b]:
             red = green = blue = _luma(red, green, blue)
-        for _ in range(turn[b]):
-            y, x = size - 1 - x, y
-        x = size - 1 - x if flip[b] else x
+        to = size - 1 - x if flip[b] else x
         red, green, blue = (
             red * scaling[0, 0] + scaling[1, 0],
             green * scaling[0, 1] + scaling[1, 1],
             blue * scaling[0, 2] + scaling[1, 2],
         )
         if slot[b] >= 0:
-            levels[slot[b], 0, y, x], levels[slot[b], 1, y, x], levels[slot[b], 2, y, x] = red, green, blue
+            levels[slot[b], 0, y, to], levels[slot[b], 1, y, to], levels[slot[b], 2, y, to] = red, green, blue
         else:
-            out[b, 0, y, x], out[b, 1, y, x], out[b, 2, y, x] = red, green, blue
+            out[b, 0, y, to], out[b, 1, y, to], out[b, 2, y, to] = red, green, blue
 
 
 @cuda.jit(device=True)
@@ -139,7 +137,6 @@ def colour(
     factors: Any,
     grey: Any,
     flip: Any,
-    turn: Any,
     scaling: Any,
     slot: Any,
     levels: Any,
@@ -151,12 +148,11 @@ def colour(
 
     Args:
         pictures: (B, V, S, S, 3) uint8, cropped and resized. v: which of the views.
-        order (B, 4) int64, factors (B, 4) float32, grey and flip (B,) bool, turn (B,) int64: as in `Draws`.
-        scaling: (2, 3) float32, gain and bias.
+        order (B, 4) int64, factors (B, 4) float32, grey and flip (B,) bool: as in `Draws`. scaling: (2, 3) float32, gain and bias.
         slot: (B,) int64, as in `tables`. levels: (max(M, 1), 3, S, S) float32.
         out: (B, 3, S, S) float32 or float16. Anything with `__cuda_array_interface__` will do.
     """
-    there = [_array(values) for values in (order, factors, grey, flip, turn, scaling, slot, levels, out)]
+    there = [_array(values) for values in (order, factors, grey, flip, scaling, slot, levels, out)]
     colour_kernel[len(pictures), THREADS, queue(stream)](_array(pictures), v, *there)
 
 

@@ -35,7 +35,6 @@ def torchvisions(spec: ViewSpec, picture: np.ndarray, draws: Draws) -> np.ndarra
             x = STEPS[step](x, factor) if factor != (0 if step == 3 else 1) else x
         x = functional.rgb_to_grayscale(x, 3) if draws.grey[0, v] else x
         x = functional.gaussian_blur(x, 23, float(draws.sigma[0, v])) if draws.sigma[0, v] else x
-        x = torch.rot90(x, int(draws.turn[0, v]), (1, 2))
         x = functional.hflip(x) if draws.flip[0, v] else x
         found.append(functional.normalize(x, list(spec.mean), list(spec.std)).numpy())
     return np.stack(found)
@@ -45,8 +44,9 @@ def levels(difference: np.ndarray, spec: ViewSpec) -> np.ndarray:
     return np.abs(difference) * 255 * np.array(spec.std).reshape(3, 1, 1)
 
 
-@pytest.mark.parametrize("spec", [ViewSpec(size=64), ViewSpec(size=96), ViewSpec(size=64, turn_p=0.75)])
-def test_mocos_views_are_torchvisions(spec):
+@pytest.mark.parametrize("size", [64, 96])
+def test_mocos_views_are_torchvisions(size):
+    spec = ViewSpec(size=size)
     for clip in range(10):
         picture, draws = photo(90 + clip, 130 - 2 * clip, clip), choose(spec, 0, 0, np.array([clip]))
         difference = levels(views(spec, picture, draws) - torchvisions(spec, picture, draws), spec)

@@ -32,13 +32,11 @@ factors = rng.uniform((0.6, 0.6, 0.6, -0.1), (1.4, 1.4, 1.4, 0.1), (B, 4)).astyp
 factors[1] = 1, 1, 1, 0
 factors[2, 1] = 1
 grey, flip = np.array([0, 0, 1, 0, 1, 0], bool), np.array([0, 1, 0, 1, 1, 0], bool)
-turn = np.array([0, 1, 2, 3, 0, 3])
 gain, bias = np.array([0.5, 1, 2], np.float32), np.array([3, 2, 1], np.float32)
 for sigma in (np.array([0, 0.1, 0, 1.3, 2.0, 0.8]), np.zeros(B)):
     expected = np.empty((B, 3, S, S), np.float32)
     for b in range(B):
-        picture = np.ascontiguousarray(np.rot90(pictures[b], turn[b]))
-        colour(picture, order[b], factors[b], bool(grey[b]), bool(flip[b]), gain, bias, expected[b])
+        colour(pictures[b], order[b], factors[b], bool(grey[b]), bool(flip[b]), gain, bias, expected[b])
         if sigma[b]:
             blur(expected[b], kernel(sigma[b]), np.empty((S, S), np.float32))
     there = cuda.to_device
@@ -46,7 +44,7 @@ for sigma in (np.array([0, 0.1, 0, 1.3, 2.0, 0.8]), np.zeros(B)):
     count = np.count_nonzero(sigma)
     work = [there(np.full((max(count, 1), 3, S, S), np.nan, np.float32)) for _ in range(2)]
     out = there(np.full_like(expected, np.nan))
-    numbers = [there(x) for x in (order, factors, grey, flip, turn, np.stack([gain, bias]), views_cuda.tables(sigma)["slot"])]
+    numbers = [there(x) for x in (order, factors, grey, flip, np.stack([gain, bias]), views_cuda.tables(sigma)["slot"])]
     both = there(np.stack([np.zeros_like(pictures), pictures], 1))
     views_cuda.colour(both, 1, *numbers, work[0], out)
     if count:
@@ -81,7 +79,7 @@ def test_kernels_compile_for_a_gpu(out, tmp_path, monkeypatch):
     """Nothing spills."""
     f4, i8, flags, u1 = types.float32, types.int64, types.boolean, types.uint8
     planes, numbers = f4[:, :, :, ::1], (f4[:, ::1], i8[::1])
-    one = (i8[:, ::1], f4[:, ::1], flags[::1], flags[::1], i8[::1], f4[:, ::1], i8[::1])
+    one = (i8[:, ::1], f4[:, ::1], flags[::1], flags[::1], f4[:, ::1], i8[::1])
     for function, signature in (
         (views_cuda.colour_kernel, types.void(types.Array(u1, 5, "C"), i8, *one, planes, out[:, :, :, ::1])),
         (views_cuda.across_kernel, types.void(planes, *numbers, planes)),
