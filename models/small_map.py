@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 CELLS = 3
 """Most cells of a row of the map that comes out. oneDNN multiplies the weights with one such row at a time, so that, for rows of
-two cells, the 9 MiB of a convolution of 512 channels are read again for every row of every picture. From four on it is as fast."""
+two cells, the 9 MiB of a convolution of 512 channels are read again for every row of every picture. From four on it
+gained less, or nothing, where it was tried by hand."""
 
 
 class SmallMapConv2d(nn.Conv2d):

@@ -98,7 +98,7 @@ class Contrast(Settings):
     """MoCo-v2 and DenseCL on pictures; the defaults are those of the papers, for eight GPUs.
 
     queue: keys of earlier batches. companions: the other keys of the batch are negatives too, which the papers do without and which
-    helps short runs. groups: parts of a batch that are normalised apart where one process has the whole batch.
+    helped short runs in trials. groups: parts of a batch that are normalised apart where one process has the whole batch.
     dense: λ of DenseCL. dense_from: the step from which it counts.
     """
 
