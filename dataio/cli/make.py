@@ -157,11 +157,12 @@ def build(
     options = BuildOptions(encode=encode, layout=layout, shard_bytes=shard_bytes, allow_mono=allow_mono)
     if split is not None:
         options = replace(options, split=split)
+    what = "pictures" if layout == "images" else "clips"
     with progress_bar("build", 1000) as update:
 
         def on_progress(p: Progress) -> None:
-            rates = f"{p.clips / max(1e-3, p.seconds):.1f} clips/s, {p.bytes / max(1e-3, p.seconds) / 2**20:.1f} MiB/s"
-            note = f"{p.done} of {p.total}, {p.clips} clips, {rates}" + (f"; skipped {p.name}" if p.skipped else "")
+            rates = f"{p.clips / max(1e-3, p.seconds):.1f} {what}/s, {p.bytes / max(1e-3, p.seconds) / 2**20:.1f} MiB/s"
+            note = f"{p.done} of {p.total}, {p.clips} {what}, {rates}" + (f"; skipped {p.name}" if p.skipped else "")
             update(int(1000 * p.share), note)
 
         try:
@@ -174,12 +175,12 @@ def build(
     if report["broken"]:
         print(printable(f"left out {len(report['broken'])} broken pictures, the first: {report['broken'][0]}"), file=sys.stderr)
     if json_file != "-":
-        print(_built(report))
+        print(_built(report, what))
     write_json(report, json_file)
 
 
-def _built(report: dict[str, Any]) -> str:
-    """What a build says at its end."""
+def _built(report: dict[str, Any], what: str) -> str:
+    """What a build says at its end. what: `clips`, of recordings, or `pictures`, which have neither recordings nor ends."""
     splits = ", ".join(f"{count} {name}" for name, count in report["splits"].items())
     tail, silent = sum(report["tail_seconds"].values()), sum(report["silent"].values())
     dropped = f"; {silent} silent clips left out" if silent else ""
@@ -188,7 +189,9 @@ def _built(report: dict[str, Any]) -> str:
         already = "; it was there already; files of the source were touched since, and nothing was done"
     elif report.get("already"):
         already = "; it was there already, nothing was done"
+    of = f" of {report['recordings']} recordings" if what == "clips" else ""
+    ends = f"; {tail:.2f} s at the ends dropped" if what == "clips" else ""
     return (
-        f"{report['clips']} clips ({splits}) of {report['recordings']} recordings in {report['shards']} shards, "
-        f"{report['bytes'] / 2**20:.1f} MiB; {len(report['skipped'])} skipped; {tail:.2f} s at the ends dropped{dropped}{already}"
+        f"{report['clips']} {what} ({splits}){of} in {report['shards']} shards, "
+        f"{report['bytes'] / 2**20:.1f} MiB; {len(report['skipped'])} skipped{ends}{dropped}{already}"
     )

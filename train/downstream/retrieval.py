@@ -11,7 +11,8 @@ from models.video import azimuth_bins
 from train.downstream.base import Downstream, Rows
 from train.downstream.pictures.pixels import thumbnails
 from train.objectives.base import Batch, Metrics, video_encoder
-from train.objectives.contrast import first_row, gathered, info_nce
+from train.objectives.contrast import info_nce
+from train.objectives.gather import first_row, gathered
 from train.recipe import Recipe
 
 BLOCK = 1024

@@ -9,7 +9,8 @@ from models.encoder import Encoder
 from train.methods.base import Combining
 from train.methods.distil import Distillation, student
 from train.modality import Modality
-from train.objectives.contrast import first_row, gathered, info_nce, unit
+from train.objectives.contrast import info_nce, unit
+from train.objectives.gather import first_row, gathered
 
 
 class Contrastive(Distillation):

@@ -4,6 +4,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from train.objectives.gather import processes
+
 
 @torch.no_grad()
 def spread(features: Tensor) -> Tensor:
@@ -17,7 +19,7 @@ def spread(features: Tensor) -> Tensor:
 
 def _everywhere(mean: Tensor) -> Tensor:
     """The mean over all processes."""
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if processes() > 1:
         dist.all_reduce(mean)
-        mean = mean / dist.get_world_size()
+        mean = mean / processes()
     return mean

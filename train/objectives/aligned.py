@@ -8,7 +8,8 @@ from models.heads import Projection
 from models.sound import pool_over_time
 from models.video import VideoEncoder, azimuth_bins
 from train.objectives.base import Batch, Metrics, Objective, picture_encoder, pooled_size
-from train.objectives.contrast import first_row, gathered, info_nce
+from train.objectives.contrast import info_nce
+from train.objectives.gather import first_row, gathered
 from train.recipe import Recipe
 
 

@@ -8,7 +8,8 @@ from models.encoder import Encoder
 from models.image import GlobalHead
 from train.modality import PICTURE
 from train.objectives.base import Batch, Metrics, Objective
-from train.objectives.contrast import at_least_float32, first_row, gathered, processes, unit
+from train.objectives.contrast import at_least_float32, unit
+from train.objectives.gather import first_row, gathered, processes
 from train.objectives.momentum import follow, follower, shuffled
 from train.objectives.queue import KeyQueue
 from train.recipe import Recipe

@@ -7,6 +7,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from train.objectives.gather import first_row, gathered, processes
+
 
 def follower(query: nn.Module) -> nn.Module:
     """A copy that no gradient reaches; `follow` moves it."""
@@ -38,25 +40,14 @@ def shuffled(encode: Callable[[Tensor], tuple[Tensor, ...]], pictures: Tensor, g
     Returns:
         what `encode` gives for the N pictures of this process, in their order.
     """
-    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-    rank = dist.get_rank() if world > 1 else 0
     count = len(pictures)
     if count % groups:
         raise ValueError(f"a batch of {count} pictures does not divide into {groups} groups for batch norm")
-    order = torch.randperm(world * count, device=pictures.device)
-    if world > 1:
+    order = torch.randperm(processes() * count, device=pictures.device)
+    if processes() > 1:
         dist.broadcast(order, 0)
-    own = _everywhere(pictures, world)[order[rank * count : (rank + 1) * count]]
-    parts = [encode(part) for part in own.split(count // groups)]
+    own = slice(first_row(count), first_row(count) + count)
+    parts = [encode(part) for part in gathered(pictures)[order[own]].split(count // groups)]
     encoded = [torch.cat(tensors) for tensors in zip(*parts, strict=True)]
-    back = order.argsort()[rank * count : (rank + 1) * count]
-    return tuple(_everywhere(tensor, world)[back] for tensor in encoded)
-
-
-def _everywhere(values: Tensor, world: int) -> Tensor:
-    """The rows of all processes in the order of their ranks, without gradients."""
-    if world == 1:
-        return values
-    found = [torch.empty_like(values) for _ in range(world)]
-    dist.all_gather(found, values.contiguous())
-    return torch.cat(found)
+    back = order.argsort()[own]
+    return tuple(gathered(tensor)[back] for tensor in encoded)

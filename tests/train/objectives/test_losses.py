@@ -11,9 +11,10 @@ from lightly.loss import NTXentLoss
 from torch.nn import functional as F
 
 from train.objectives.base import unturned
-from train.objectives.contrast import first_row, gathered, info_nce
+from train.objectives.contrast import info_nce
 from train.objectives.foreground import ForegroundAlignment
 from train.objectives.gap import TemporalGap
+from train.objectives.gather import first_row, gathered
 from train.objectives.motion import MotionAlignment
 from train.recipe import Data, Model, Objective, Optim, Recipe
 

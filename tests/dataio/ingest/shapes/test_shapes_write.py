@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,9 +16,6 @@ from PIL import Image
 
 import sonosphere
 from dataio import ImageLoader, ViewSpec
-from dataio.ingest.build import BuildOptions, build
-from dataio.ingest.encode import EncodeOptions
-from dataio.ingest.executors import local
 from dataio.ingest.shapes import CLASSES, picture, write_pictures
 from dataio.ingest.shapes.write import MARK
 
@@ -173,8 +171,12 @@ def test_the_command_and_the_way_to_a_loader(
     assert not end.value.code
     said = capsys.readouterr().out
     assert said == f"100 pictures of 32x32 in {raw}; next: sonosphere shards build {raw} SHARDS --layout images\n"
-    report = build(raw, out, BuildOptions(EncodeOptions(), layout="images"), local(1))
-    assert (report["clips"], report["splits"], report["skipped"]) == (100, {"train": 80, "val": 20}, {})
+    monkeypatch.setattr(sys, "argv", ["sonosphere", "shards", "build", str(raw), str(out), "--layout", "images"])
+    with pytest.raises(SystemExit) as end:
+        sonosphere.main()
+    assert not end.value.code
+    said = capsys.readouterr().out
+    assert re.fullmatch(r"100 pictures \(80 train, 20 val\) in 2 shards, 0\.\d MiB; 0 skipped\n", said), said
     view = ViewSpec(size=32, views=1, augment=False, short=32)
     with ImageLoader(out, view, batch_size=20, split="val") as loader:
         assert loader.classes == CLASSES
