@@ -296,7 +296,7 @@ def test_a_set_of_images_takes_what_concerns_images(command, tmp_path: Path) -> 
     options = ["--size", "16x16", "--quality", 80, "--split", "train=1"]
     answer = command("shards", "build", tmp_path / "raw", tmp_path / "out", *options)
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out.startswith("2 clips (2 train)")
+    assert answer.out.startswith("2 pictures (2 train) in 1 shards")
     for option in (
         "--mask",
         "--frames=h264",
