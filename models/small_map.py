@@ -40,7 +40,14 @@ class SmallMapConv2d(nn.Conv2d):
             return super().forward(maps)
         padded = F.pad(maps.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1))
         reach = stride * (height - 1) + 1, stride * (width - 1) + 1
-        taps = [padded[:, i : i + reach[0] : stride, j : j + reach[1] : stride] for i in range(3) for j in range(3)]
-        seen = torch.cat(taps, -1).reshape(-1, 9 * self.in_channels)
-        weights = self.weight.permute(0, 2, 3, 1).reshape(self.out_channels, -1)  # without a copy where they lie channels-last
+        rows, columns = _taps(maps.shape[2], height), _taps(maps.shape[3], width)
+        taps = [padded[:, i : i + reach[0] : stride, j : j + reach[1] : stride] for i in rows for j in columns]
+        seen = torch.cat(taps, -1).reshape(-1, len(taps) * self.in_channels)
+        weights = self.weight.permute(0, 2, 3, 1)[:, rows.start : rows.stop, columns.start : columns.stop]
+        weights = weights.reshape(self.out_channels, -1)  # all nine without a copy where they lie channels-last
         return (seen @ weights.T).view(len(maps), height, width, self.out_channels).permute(0, 3, 1, 2)
+
+
+def _taps(side: int, out: int) -> range:
+    """Of the three along a side, those that ever see more than the margin; of a single cell the middle one alone."""
+    return range(0 if out > 1 else 1, 3 if side > 1 else 2)
