@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,9 +51,9 @@ def contrast(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure what is not there yet, one run at a time on all cores; writes contrast.json, curve.png and cells.png.
 
     Returns:
-        JSON: `results`, of every run: `knn`, `miou` and `foreground` of the dense probe, `minutes` of training, `clips_per_second`,
-        `waited`, and of DenseCL `cells` (see `corners`); `table`: their means and deviations over the seeds; `above_random`:
-        points of k-NN accuracy.
+        JSON: `results`, of every run: `knn`, `miou` and `foreground` of the dense probe, how fast it was trained (see `pace`), and
+        of DenseCL `cells` (see `corners`); `table`: their means and deviations over the seeds; `above_random`: points of k-NN
+        accuracy.
 
     Raises:
         ValueError: a row that is not known. KeyboardInterrupt: it was stopped; the same call goes on.
@@ -110,8 +109,9 @@ def markdown(report: dict[str, Any]) -> str:
     titles = {row.name: row.title for row in ROWS}
     lines = ["| | k-NN, % | dense probe: mIoU, % | its objects, % | minutes |", "|---|---|---|---|---|"]
     for name, figures in report["table"].items():
+        minutes = f"{figures['minutes']['mean']:.1f}" if "minutes" in figures else "–"
         told = [f"{100 * figures[key]['mean']:.1f} ± {100 * figures[key]['spread']:.1f}" for key in ("knn", "miou", "foreground")]
-        lines.append(f"| {titles[name]} | {' | '.join(told)} | {figures['minutes']['mean']:.1f} |")
+        lines.append(f"| {titles[name]} | {' | '.join(told)} | {minutes} |")
     return "\n".join(lines) + "\n"
 
 
@@ -121,10 +121,10 @@ def _do(
     """Train a row, or take what is there, and judge it."""
     import torch
 
+    from benchmarks.contrast.pace import trained
     from train.encoder_file import load_encoder
     from train.objectives.moco import MoCo
     from train.recipe_file import load_recipe
-    from train.run import train
     from train.validate import neighbours
     from train.world import join_world, torch_threads
 
@@ -133,22 +133,14 @@ def _do(
     teacher = [f"method.teachers={{{row.needs}: {json.dumps(str(folder / row.needs))}}}"] if row.needs else []
     place = [f"data.path={json.dumps(str(shards))}", f"run={json.dumps(str(run))}", f"seed={seed}"]
     recipe = load_recipe(plan.recipe, [*plan.settings, *row.settings, *teacher, *place])
-    begun = time.monotonic()
-    trained = train(recipe)
-    if trained.exit_code:
-        raise KeyboardInterrupt
-    pace = run / "pace.json"
-    if trained.seconds or not pace.exists():
-        facts = {"minutes": (time.monotonic() - begun) / 60, "steps": trained.total}
-        facts |= {"clips_per_second": trained.clips_per_second, "waited": trained.waited}
-        pace.write_text(json.dumps(facts) + "\n")
+    pace = trained(recipe)
     encoder = load_encoder(run)
     with torch_threads(recipe.compute_threads), join_world("cpu") as world, torch.no_grad():
         knn = neighbours(MoCo.from_recipe(recipe, encoder), recipe, world)["knn"]
         probed = probe(encoder.eval(), learn, judge)
         dense = _corners(recipe, world) if row.name == "densecl" else {}
     figures = {"knn": knn, "miou": probed.miou, "foreground": probed.foreground}
-    return {"row": row.name, "seed": seed, **figures, **dense, **json.loads(pace.read_text())}, probed
+    return {"row": row.name, "seed": seed, **figures, **dense, **pace}, probed
 
 
 def _corners(recipe: Any, world: Any) -> dict[str, Any]:
@@ -170,6 +162,8 @@ def _summary(results: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Mean and standard deviation over the seeds; one seed has none."""
     found = {}
     for key in ("knn", "miou", "foreground", "minutes"):
-        values = [result[key] for result in results]
+        values = [result[key] for result in results if result[key] is not None]
+        if not values:
+            continue  # minutes of runs that were trained elsewhere
         found[key] = {"mean": statistics.fmean(values), "spread": statistics.stdev(values) if len(values) > 1 else 0.0}
     return found

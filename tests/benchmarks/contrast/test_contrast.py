@@ -1,6 +1,7 @@
 """The bench of contrastive learning, in small; and its dense probe on features that are known."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from benchmarks.contrast.bench import Plan, chosen, contrast, markdown
 from benchmarks.contrast.cells import cells, miou, probe, truth
 from benchmarks.contrast.corners import corners
 from benchmarks.contrast.material import Scenes, scenes
+from benchmarks.contrast.pace import trained
 from models.image import ImageEncoder
+from tests.train.test_loop import stop_at
 from train.log import VALIDATION, read_log
 from train.objectives.densecl import DenseCL
 from train.objectives.queue import KeyQueue
+from train.recipe_file import load_recipe
 
 
 class Told(torch.nn.Module):
@@ -122,3 +126,19 @@ def test_the_whole_bench_in_small(tmp_path, monkeypatch):
     again = contrast(plan, told.append)
     same = [json.dumps(result) for result in report["results"]]
     assert [json.dumps(result) for result in again["results"]] == same  # nothing was trained anew, not even the clock
+
+    # the same run, stopped after its first step of two: both starts count; without the first, how long it took is not known
+    recipe = load_recipe(tmp_path / "seed-0" / "moco" / "recipe.yaml", [f"run={tmp_path / 'stopped'}"])
+    with pytest.raises(KeyboardInterrupt):
+        stop_at(1, lambda: trained(recipe), signal.SIGINT, 130)
+    file = tmp_path / "stopped" / "pace.json"
+    (first,) = json.loads(file.read_text())
+    whole = trained(recipe)
+    assert whole["steps"] == moco["steps"] == 2 and first["clips"] == 64
+    assert whole["minutes"] == sum(start["minutes"] for start in json.loads(file.read_text())) > first["minutes"]
+    assert trained(recipe) == whole
+    file.unlink()
+    unknown = trained(recipe)
+    assert unknown == {"minutes": None, "steps": 2, "clips_per_second": None, "waited": None}
+    elsewhere = {name: figures for name, figures in report["table"]["moco"].items() if name != "minutes"}
+    assert markdown({"table": {"moco": elsewhere}}).endswith("| – |\n")
