@@ -24,7 +24,7 @@ def view_spec(recipe: Recipe, fields: Iterable[str], *, augment: bool = True) ->
     views = recipe.views
     if not augment and "view1" not in set(fields):
         return ViewSpec(size=views.size, short=views.short, views=1, augment=False)
-    return ViewSpec(views=sum(name in set(fields) for name in VIEWS), **views.model_dump())
+    return ViewSpec(views=sum(name in set(fields) for name in VIEWS), **views.model_dump(exclude={"progressive"}))
 
 
 def clip_spec(recipe: Recipe, fields: Iterable[str], *, augment: bool = True) -> ClipSpec:

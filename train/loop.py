@@ -19,6 +19,7 @@ from train.objectives.base import Make, Objective
 from train.objectives.queue import queue_buffers
 from train.optim import make_optimizer, make_schedule
 from train.precision import DTYPES, resolved
+from train.progressive import plan, resized, side_at
 from train.recipe import Optim, Recipe
 from train.run_folder import claim_run, saved_run
 from train.validate import neighbours, validate
@@ -122,6 +123,8 @@ def _fit(
                 log.say(f"a step is of {joint} clips of all processes now, and was of {saved['joint']}; optim.lr is the same")
         if recipe.precision == "auto":
             log.say(f"precision: {precision}, which suits this machine")
+        if sizes := plan(recipe.views, total):
+            log.say(sizes)
         if not (validating := "val" in loader.splits):  # one recording alone has none: its clips would be told apart by nothing
             log.say(f"{recipe.data.path} has no validation split: training goes on without one")
 
@@ -140,7 +143,7 @@ def _fit(
                 waited += got - waiting
 
                 with autocast:
-                    loss, metrics = parallel(batch)
+                    loss, metrics = parallel(resized(batch, side_at(recipe.views, step / total)))
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(loss).backward()
                 if optim.grad_clip:

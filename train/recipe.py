@@ -50,6 +50,8 @@ class Views(Settings):
     """How pictures are augmented (see `dataio.ViewSpec`); the defaults are MoCo-v2's.
 
     short: of pictures that are evaluated, the side that is resized to so many pixels, before `size` are cropped from the middle.
+    progressive: up to this share of the run's steps, views are so many pixels wide; of `size` from the last share on (see
+        `train.progressive`).
     """
 
     size: Positive = 224
@@ -61,6 +63,17 @@ class Views(Settings):
     blur: tuple[float, float] = (0.1, 2.0)
     blur_p: Share = 0.5
     flip_p: Share = 0.5
+    progressive: tuple[tuple[Share, Positive], ...] = ()
+
+    @model_validator(mode="after")
+    def _stages(self) -> Self:
+        ends, sides = [end for end, _ in self.progressive], [side for _, side in self.progressive]
+        if sorted(set(ends)) != ends or any(side > self.size for side in sides):
+            raise ValueError(
+                f"progressive={[list(stage) for stage in self.progressive]} must hold shares of the run that rise, each with a "
+                f"side of at most size={self.size}"
+            )
+        return self
 
 
 class Model(Settings):
