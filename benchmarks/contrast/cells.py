@@ -28,12 +28,14 @@ class Probed:
 def probe(encoder: Encoder, learn: Scenes, judge: Scenes) -> Probed:
     """Fit on the cells of some scenes, judge on those of others."""
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     known, asked = (cells(encoder, some.pictures) for some in (learn, judge))
     n, h, w, channels = asked.shape
     mean, spread = known.mean((0, 1, 2)), known.std((0, 1, 2)) + 1e-6
     linear = LogisticRegression(C=STRENGTH, max_iter=300)
-    linear.fit(((known - mean) / spread).reshape(-1, channels), truth(learn.classes, h, w).ravel())
+    with threadpool_limits(1):  # its products are so small that two threads took three times as long
+        linear.fit(((known - mean) / spread).reshape(-1, channels), truth(learn.classes, h, w).ravel())
     told = linear.predict(((asked - mean) / spread).reshape(-1, channels)).reshape(n, h, w)
     right = truth(judge.classes, h, w)
     return Probed(miou(told, right), float((told == right)[right > 0].mean()), told)

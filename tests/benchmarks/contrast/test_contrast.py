@@ -106,6 +106,7 @@ def test_the_whole_bench_in_small(tmp_path, monkeypatch):
         "optim.epochs=1",
         "compute_threads=1",
         "views.size=32",
+        "views.progressive=[[0.5, 16]]",
         "views.blur=[0.1,1.0]",
         "contrast.queue=64",
         "optim.warmup_steps=1",
