@@ -19,8 +19,8 @@ from train.objectives.base import Make, Objective
 from train.objectives.queue import queue_buffers
 from train.optim import make_optimizer, make_schedule
 from train.precision import DTYPES, resolved
-from train.progressive import plan, resized, side_at
 from train.recipe import Optim, Recipe
+from train.resizing import plan, resized, side_at
 from train.run_folder import claim_run, saved_run
 from train.validate import neighbours, validate
 from train.world import World

@@ -51,7 +51,7 @@ class Views(Settings):
 
     short: of pictures that are evaluated, the side that is resized to so many pixels, before `size` are cropped from the middle.
     progressive: up to this share of the run's steps, views are so many pixels wide; of `size` from the last share on (see
-        `train.progressive`).
+        `train.resizing`).
     """
 
     size: Positive = 224

@@ -19,8 +19,8 @@ def side_at(views: Views, done: float) -> int:
 
 def plan(views: Views, total: int) -> str:
     """The sizes of a run of `total` steps, for people; empty if there is one."""
-    stages = [f"of {side} up to step {math.ceil(end * total)}" for end, side in views.progressive]
-    return f"views {', '.join(stages)}, then of {views.size}".replace("up", "pixels up", 1) if stages else ""
+    stages = [f"of {side} pixels up to step {math.ceil(end * total)}" for end, side in views.progressive]
+    return f"views {', '.join(stages)}, then of {views.size} pixels" if stages else ""
 
 
 def resized(batch: Batch, side: int) -> Batch:

@@ -13,9 +13,9 @@ from tests.train.test_loop import losses, stop_at, with_settings
 from train.checkpoint import load_checkpoint
 from train.fields import VIEWS
 from train.objectives.moco import MoCo
-from train.progressive import resized, side_at
 from train.recipe import Views
 from train.recipe_file import load_recipe
+from train.resizing import resized, side_at
 from train.run import train
 
 
@@ -71,7 +71,7 @@ def test_a_run_that_grows_resumes_to_the_bit(pictures, tmp_path, monkeypatch, ta
 def test_the_log_says_when_views_grow(pictures, capsys):
     train(with_settings(pictures, views__progressive=((0.5, 16), (0.8, 24))))
     said = " ".join(capsys.readouterr().err.split())
-    assert "views of 16 pixels up to step 3, of 24 up to step 5, then of 32" in said
+    assert "views of 16 pixels up to step 3, of 24 pixels up to step 5, then of 32 pixels" in said
 
 
 @pytest.mark.parametrize("stages", ["[[0.5, 16], [0.2, 24]]", "[[0.5, 16], [0.5, 24]]", "[[0.5, 300]]"])
