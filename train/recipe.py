@@ -110,13 +110,11 @@ class Objective(Settings):
 class Contrast(Settings):
     """MoCo-v2 and DenseCL on pictures; the defaults are those of the papers, for eight GPUs.
 
-    queue: keys of earlier batches. companions: the other keys of the batch are negatives too, which the papers do without and which
-    helped short runs in trials. groups: parts of a batch that are normalised apart where one process has the whole batch.
+    queue: keys of earlier batches. groups: parts of a batch that are normalised apart where one process has the whole batch.
     dense: λ of DenseCL. dense_from: the step from which it counts.
     """
 
     queue: Positive = 65_536
-    companions: bool = False
     momentum: Share = 0.999
     temperature: Annotated[float, Field(gt=0)] = 0.2
     hidden: Positive = 2048

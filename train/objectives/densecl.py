@@ -7,7 +7,7 @@ from models.encoder import Encoder
 from models.image import DenseHead
 from train.objectives.base import Batch, Metrics
 from train.objectives.contrast import at_least_float32, unit
-from train.objectives.moco import MoCo, own_key
+from train.objectives.moco import MoCo, against_queue, own_key
 from train.objectives.momentum import follow, follower
 from train.objectives.queue import KeyQueue
 from train.recipe import Recipe
@@ -39,14 +39,13 @@ class DenseCL(MoCo):
         cells = unit(self.dense_head(features).flatten(2))  # (N, D, S²)
         self.follow()
         keys, key_cells, pooled, key_features = self.keys(second, self._encode_keys)
-        joint, joint_pooled = self.joint(keys), self.joint(pooled)
-        logits = self.logits(queries, keys, self.queue, joint)
+        logits = against_queue(queries, keys, self.queue.keys, self.temperature)
         with torch.no_grad():
             nearest = matches(features.flatten(2), key_features)
             positives = key_cells.gather(2, nearest[:, None].expand(-1, key_cells.shape[1], -1))
-        dense_logits = self.logits(by_cell(cells), by_cell(positives), self.dense_queue, joint_pooled)
-        self.push(self.queue, joint)
-        self.push(self.dense_queue, joint_pooled)
+        dense_logits = against_queue(by_cell(cells), by_cell(positives), self.dense_queue.keys, self.temperature)
+        self.push(self.queue, keys)
+        self.push(self.dense_queue, pooled)
         weight = (self.steps >= self.dense_from).to(logits) * self.dense
         if self.training:
             self.steps += 1

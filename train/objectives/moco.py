@@ -9,7 +9,7 @@ from models.image import GlobalHead
 from train.modality import PICTURE
 from train.objectives.base import Batch, Metrics, Objective
 from train.objectives.contrast import at_least_float32, unit
-from train.objectives.gather import first_row, gathered, processes
+from train.objectives.gather import gathered
 from train.objectives.momentum import follow, follower, shuffled
 from train.objectives.queue import KeyQueue
 from train.recipe import Recipe
@@ -21,9 +21,6 @@ class MoCo(Objective):
     q is the query network's answer to the first view, k⁺ the key network's to the second, both on the unit sphere; the key network
     follows the query network with momentum m, before it is asked. Then the batch's keys, of all processes, take the place of
     the oldest. MoCo-v2 (Chen et al., 2020): a perceptron as the head, stronger augmentation, τ = 0.2. In evaluation nothing moves.
-
-    With `companions` the other keys of the joint batch are negatives as well. Those of the queue are of earlier steps: while the
-    networks move fast, whatever tells now from then tells the own key from all others, and little of the pictures is learned.
     """
 
     FIELDS = ("view0", "view1")
@@ -35,7 +32,6 @@ class MoCo(Objective):
         super().__init__(recipe, encoder)
         settings = recipe.contrast
         self.momentum, self.temperature, self.groups = settings.momentum, settings.temperature, settings.groups
-        self.companions = settings.companions
         self.head = GlobalHead(encoder.out_channels, hidden=settings.hidden, out=settings.out)
         self.key_encoder, self.key_head = follower(encoder), follower(self.head)
         self.queue = KeyQueue(settings.queue, settings.out)
@@ -46,9 +42,8 @@ class MoCo(Objective):
         queries = unit(self.head(self.encoder(first)))
         self.follow()
         (keys,) = self.keys(second, lambda view: (unit(self.key_head(self.key_encoder(view))),))
-        joint = self.joint(keys)
-        logits = self.logits(queries, keys, self.queue, joint)
-        self.push(self.queue, joint)
+        logits = against_queue(queries, keys, self.queue.keys, self.temperature)
+        self.push(self.queue, keys)
         return own_key(logits), {"accuracy": (logits.detach().argmax(1) == 0).float().mean()}
 
     def follow(self) -> None:
@@ -64,47 +59,21 @@ class MoCo(Objective):
         with torch.no_grad():
             return tuple(encode(view))
 
-    def joint(self, keys: Tensor) -> Tensor:
-        """Keys (N, D) of the pictures of all processes; in evaluation, where they may have unequally many, of this one."""
-        with torch.no_grad():
-            return gathered(keys) if self.training else keys
-
-    def logits(self, queries: Tensor, positives: Tensor, queue: KeyQueue, joint: Tensor) -> Tensor:
-        """Similarities over τ, (M, 1 + K), or with companions (M, 1 + K + N), the positive first.
-
-        Args:
-            queries, positives: (M, D), equally many of each picture of this process, one after another.
-            joint: (N, D), a key of each picture of all processes; a picture's own is no companion.
-        """
-        found = against_queue(queries, positives, queue.keys, self.temperature)
-        if not self.companions:
-            return found
-        pictures = len(joint) // processes() if self.training else len(joint)
-        own = torch.arange(len(queries), device=queries.device) // (len(queries) // pictures)
-        own += first_row(pictures) if self.training else 0
-        beside = against(queries, joint, self.temperature).scatter(1, own[:, None], -torch.inf)
-        return torch.cat([found, beside], 1)
-
-    def push(self, queue: KeyQueue, joint: Tensor) -> None:
+    def push(self, queue: KeyQueue, keys: Tensor) -> None:
         """Remember the keys of all processes, in training."""
         if self.training:
-            queue.push(joint)
+            with torch.no_grad():
+                queue.push(gathered(keys))
 
 
 def against_queue(queries: Tensor, positives: Tensor, queue: Tensor, temperature: float) -> Tensor:
     """Similarities over τ: (M, 1 + K), the positive first. queries, positives: (M, D). queue: (K, D); a copy is used, for it
     changes.
     """
-    queries, positives = at_least_float32(queries), at_least_float32(positives)
-    own = (queries * positives).sum(1, keepdim=True) / temperature
-    return torch.cat([own, against(queries, queue.to(queries.dtype, copy=True), temperature)], dim=1)
-
-
-def against(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
-    """Similarities over τ of queries (M, D) to keys (N, D): (M, N)."""
     with torch.autocast(queries.device.type, enabled=False):  # half precision would blur what is divided by τ
-        queries = at_least_float32(queries)
-        return queries @ keys.to(queries.dtype).T / temperature
+        queries, positives = at_least_float32(queries), at_least_float32(positives)
+        own = (queries * positives).sum(1, keepdim=True)
+        return torch.cat([own, queries @ queue.to(queries.dtype, copy=True).T], dim=1) / temperature
 
 
 def own_key(logits: Tensor) -> Tensor:

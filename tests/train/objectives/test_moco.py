@@ -151,43 +151,6 @@ def test_a_whole_update_of_densecl_is_the_papers():
     assert all(p.grad is not None for p in objective.dense_head.parameters())
 
 
-def test_companions_are_negatives_too():
-    """By loops: the keys of the batch's other pictures beside the queue's; of DenseCL's cells, the means of the other pictures."""
-    objective, batch = make(DenseCL, momentum=0.9, dense=0.3, companions=True), views()
-    expected = deepcopy(objective)
-    moved, key_features, keys = reference_keys(expected, batch["view1"], 1, seed=9)
-    features = expected.encoder(batch["view0"]).detach()
-    queries = on_sphere(expected.head(features)).detach()
-    key_dense = moved["dense"](key_features).detach()
-    pooled = on_sphere(key_dense.flatten(2).mean(2))
-    cells, key_cells = (by_cell(on_sphere(dense.flatten(2))) for dense in (expected.dense_head(features).detach(), key_dense))
-    whole = parts = 0.0
-    for n in range(BATCH):
-        others = [m for m in range(BATCH) if m != n]
-        whole += loss_by_loops(queries[n : n + 1], keys[n : n + 1], [*expected.queue.keys, *keys[others]], 0.2) / BATCH
-        nearest = matches(features[n : n + 1].flatten(2), key_features[n : n + 1].flatten(2))[0]
-        own = slice(16 * n, 16 * (n + 1))
-        negatives = [*expected.dense_queue.keys, *pooled[others]]
-        parts += loss_by_loops(cells[own], key_cells[own][nearest], negatives, 0.2) / BATCH
-    for evaluated in (True, False):
-        torch.manual_seed(9)
-        if evaluated:  # with the batch's own statistics, as above
-            again = deepcopy(objective)
-            for key, query in (
-                (again.key_encoder, again.encoder),
-                (again.key_head, again.head),
-                (again.key_dense_head, again.dense_head),
-            ):
-                follow(key, query, 0.9)
-            again.training = False
-            assert again(batch)[0].item() == pytest.approx(0.7 * whole + 0.3 * parts, abs=1e-9)
-        else:
-            loss, _ = objective(batch)
-            assert loss.item() == pytest.approx(0.7 * whole + 0.3 * parts, abs=1e-9)
-            loss.backward()
-            assert all(p.grad.isfinite().all() for p in objective.parameters() if p.grad is not None)
-
-
 def test_lambda_warms_up():
     objective, batch = make(DenseCL, dense=0.5, dense_from=2), views()
     plain = make(DenseCL, dense=0.0)
@@ -298,15 +261,12 @@ def test_batch_norm_gives_nothing_away():
     assert right["shuffled"] < 0.45 * 40 * 16  # chance is a quarter, and a little more as own pictures are in it
 
 
-CASES = [(kind, companions) for kind in (MoCo, DenseCL) for companions in (False, True)]
-
-
 def _two(rank: int, port: int, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2"}
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo")
-    for kind, companions in CASES:
-        objective = make(kind, norm=False, momentum=0.9, companions=companions)
+    for kind in (MoCo, DenseCL):
+        objective = make(kind, norm=False, momentum=0.9)
         batch = {name: view[rank * BATCH : (rank + 1) * BATCH] for name, view in views(2 * BATCH).items()}
         losses = []
         torch.manual_seed(9)
@@ -319,7 +279,7 @@ def _two(rank: int, port: int, folder: str) -> None:
             torch.distributed.all_reduce(value)
             value /= 2
         state = objective.state_dict()
-        torch.save({"losses": losses, "grads": grads, "state": state}, f"{folder}/{kind.__name__}-{companions}-{rank}.pt")
+        torch.save({"losses": losses, "grads": grads, "state": state}, f"{folder}/{kind.__name__}-{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
@@ -332,8 +292,8 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path, monkeypatch):
         port = free.getsockname()[1]
     monkeypatch.syspath_prepend(str(Path.cwd()))  # they import this file
     torch.multiprocessing.spawn(_two, (port, str(tmp_path)), nprocs=2)
-    for kind, companions in CASES:
-        objective, batch = make(kind, norm=False, momentum=0.9, companions=companions), views(2 * BATCH)
+    for kind in (MoCo, DenseCL):
+        objective, batch = make(kind, norm=False, momentum=0.9), views(2 * BATCH)
         torch.manual_seed(9)
         losses = []
         for _ in range(2):
@@ -342,7 +302,7 @@ def test_two_processes_are_one_with_the_joint_batch(tmp_path, monkeypatch):
             losses.append(loss.detach())
         grads = [p.grad for p in objective.parameters() if p.grad is not None]
         for rank in (0, 1):
-            found = torch.load(tmp_path / f"{kind.__name__}-{companions}-{rank}.pt")
+            found = torch.load(tmp_path / f"{kind.__name__}-{rank}.pt")
             assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(found["losses"], losses, strict=True))
             assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(found["grads"], grads, strict=True))
             assert all(torch.allclose(found["state"][k].double(), v.double(), atol=1e-9) for k, v in objective.state_dict().items())
