@@ -143,7 +143,7 @@ def _fit(
                 waited += got - waiting
 
                 with autocast:
-                    loss, metrics = parallel(resized(batch, side_at(recipe.views, step / total)))
+                    loss, metrics = parallel(resized(batch, side_at(recipe.views, step, total)))
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(loss).backward()
                 if optim.grad_clip:

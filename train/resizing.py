@@ -3,8 +3,6 @@
 As in fast.ai's and FFCV's training of ImageNet. What a view shows is the same; only its pixels are fewer.
 """
 
-import math
-
 from torch.nn import functional as F
 
 from train.fields import VIEWS
@@ -12,15 +10,20 @@ from train.objectives.base import Batch
 from train.recipe import Views
 
 
-def side_at(views: Views, done: float) -> int:
-    """Side in pixels of the views of a step before which this share of the run, 0 … 1, was done."""
-    return next((side for end, side in views.progressive if done < end), views.size)
+def side_at(views: Views, step: int, total: int) -> int:
+    """Side in pixels of the views of step `step`, from 0, of a run of `total`."""
+    return next((side for end, side in views.progressive if step < _last(end, total)), views.size)
 
 
 def plan(views: Views, total: int) -> str:
     """The sizes of a run of `total` steps, for people; empty if there is one."""
-    stages = [f"of {side} pixels up to step {math.ceil(end * total)}" for end, side in views.progressive]
+    stages = [f"of {side} pixels up to step {_last(end, total)}" for end, side in views.progressive]
     return f"views {', '.join(stages)}, then of {views.size} pixels" if stages else ""
+
+
+def _last(end: float, total: int) -> int:
+    """Step, from 1, that ends with this share of the run."""
+    return round(end * total)
 
 
 def resized(batch: Batch, side: int) -> Batch:
